@@ -1,0 +1,112 @@
+"""What can go wrong. Each error says where, which rows, what was found, what is wanted and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+#: How many ids an error message names before it only counts them.
+SHOWN_IDS = 10
+
+
+def name_ids(ids: Iterable[object], count: int | None = None) -> str:
+    """Name the first ten ids and the count of all.
+
+    Parameters
+    ----------
+    ids : iterable
+        Ids of the rows meant, in the order of the table.
+    count : int, optional
+        How many there are in all; by default as many as `ids`.
+
+    Examples
+    --------
+    >>> name_ids(["a", "b"])
+    '2: a, b'
+    >>> name_ids(range(100))
+    '100: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …'
+    """
+    listed = [str(i) for i in ids]
+    total = len(listed) if count is None else count
+    more = ", …" if total > min(len(listed), SHOWN_IDS) else ""
+    return f"{total}: {', '.join(listed[:SHOWN_IDS])}{more}"
+
+
+class GridgisError(Exception):
+    """Something that a user can mend.
+
+    Parameters
+    ----------
+    message : str
+        One sentence, without the file's name.
+    source : str, optional
+        The file or table meant; stands before the message.
+    ids : iterable, optional
+        Ids of the rows meant; the first ten are shown, and their count.
+    found, wanted, remedy : str, optional
+        What was found, what is wanted, what to do.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        source: object = None,
+        ids: Iterable[object] = (),
+        found: str = "",
+        wanted: str = "",
+        remedy: str = "",
+    ) -> None:
+        self.message = message
+        self.source = None if source is None else str(source)
+        self.ids = tuple(ids)
+        self.found = found
+        self.wanted = wanted
+        self.remedy = remedy
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        text = f"{self.source}: {self.message}" if self.source else self.message
+        if self.ids:
+            text += f" (rows {name_ids(self.ids)})"
+        if self.found:
+            text += f"; found {self.found}"
+        if self.wanted:
+            text += f"; wanted {self.wanted}"
+        text = text.rstrip(".")
+        return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+
+
+class InputError(GridgisError):
+    """A file or an argument that cannot be used."""
+
+
+class SchemaError(InputError):
+    """A table without the columns, types or keys that it must have."""
+
+
+class GeometryError(InputError):
+    """Geometry that is missing, of the wrong type or not closed."""
+
+
+class CRSError(InputError):
+    """A coordinate reference system that is missing or does not fit."""
+
+
+class ProfileError(InputError):
+    """A profile that does not exist or has a line that cannot be used."""
+
+
+class PlanError(GridgisError):
+    """Blocks or grids from which no plan can be made."""
+
+
+class StoreError(GridgisError):
+    """A store that cannot be opened, read or written."""
+
+
+class NotFoundError(GridgisError):
+    """A grid, layer or plan that does not exist."""
+
+
+class GridgisWarning(UserWarning):
+    """Something a user should look at, though the work goes on."""

@@ -1,0 +1,280 @@
+"""Norms, parameters and rules of one locality, as TOML; the profiles that ship are in ``profiles/``.
+
+A rule that its scheme leaves open (sight width, pass mark, "about") is a named parameter with a unit and a default,
+and is printed with every result that used it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from gridgis.errors import ProfileError
+
+_GROUNDS = ("area", "walkable", "streets", "buildings")
+_OPS = (">=", "<=", "==", "between", "approx", "exists")
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What the published schemes leave open. Units stand in the names; shares and tolerances are fractions."""
+
+    sight_m: float = 25.0
+    ground: str = "walkable"
+    full_share: float = 0.9
+    large_grid_km2: float = 0.5
+    street_passed: float = 0.9
+    building_passed_m: float = 15.0
+    gps_error_m: float = 10.0
+    dead_band_m: float = 10.0
+    gap_s: float = 300.0
+    max_speed_mps: float = 6.0
+    week_start: str = "monday"
+    noon: str = "12:00"
+    timezone: str = "Asia/Shanghai"
+    about: float = 0.25
+    min_area_m2: float = 1e-6
+    min_width_m: float = 0.0
+    yellow_days: float = 3.0
+    red_days: float = 7.0
+    board_verified_days: float = 180.0
+    m2_per_household: float = 90.0
+    storeys_default: float = 6.0
+    track_kept_days: float = 90.0
+    small_count: float = 5.0
+
+    def as_dict(self, *names: str) -> dict[str, Any]:
+        """All parameters, or the named ones, as a plain dict for a result."""
+        values = asdict(self)
+        return {name: values[name] for name in names} if names else values
+
+
+@dataclass(frozen=True)
+class Norm:
+    """How large a grid should be: households by kind of compound, or persons; and how far "about" goes."""
+
+    households: Mapping[str, float] = field(default_factory=dict)
+    persons: tuple[float, float] | None = None
+    tolerance: float = 0.25
+    grids_per_community: tuple[int, int] | None = None
+
+    def target(self, compound_kind: str | None) -> float:
+        """Households wanted in a grid of this compound kind (mixed where the kind is unknown)."""
+        kinds = self.households
+        return float(kinds.get(compound_kind or "mixed", kinds.get("mixed", next(iter(kinds.values()), 0.0))))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule: the `metric` of a `subject` compared by `op` with `value`, each `period`."""
+
+    id: str
+    subject: str
+    metric: str
+    op: str
+    value: float | str | tuple[float, float]
+    unit: str
+    period: str
+    area: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The rules of one locality; make one with :meth:`load`."""
+
+    name: str
+    title: str
+    norm: Norm
+    levels: tuple[str, ...] = ("街道", "社区", "网格")
+    code: str = "{unit}{n:02d}"
+    board_required: tuple[str, ...] = ()
+    parameters: Parameters = field(default_factory=Parameters)
+    rules: tuple[Rule, ...] = ()
+
+    @staticmethod
+    def names() -> list[str]:
+        """Names of the profiles that ship."""
+        return sorted(p.name[: -len(".toml")] for p in files("gridgis.profiles").iterdir() if p.name.endswith(".toml"))
+
+    @classmethod
+    def load(cls, name: str | Path) -> Profile:
+        """Load a profile that ships, by name, or one of your own, by path.
+
+        Raises
+        ------
+        ProfileError
+            If there is none, or a line cannot be used; the message names the table and key.
+
+        Examples
+        --------
+        >>> Profile.load("yichang").norm.households["mixed"]
+        300.0
+        """
+        path = Path(name)
+        if path.suffix == ".toml":
+            if not path.is_file():
+                raise ProfileError("no such profile file", source=path)
+            text, source = _read_text(path), str(path)
+        elif str(name) in cls.names():
+            text, source = (files("gridgis.profiles") / f"{name}.toml").read_text("utf-8"), f"profile {name}"
+        else:
+            raise ProfileError(
+                "no such profile", found=repr(str(name)), wanted=f"{', '.join(cls.names())}, or a .toml file"
+            )
+        return cls.parse(text, source)
+
+    @classmethod
+    def parse(cls, text: str, source: str = "profile") -> Profile:
+        """Read a profile from TOML text; `source` is named in messages."""
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ProfileError(f"not valid TOML: {error}", source=source) from error
+        _only(data, ("name", "title", "norm", "levels", "code", "board", "parameters", "rule"), "the file", source)
+        for needed in ("name", "title", "norm"):
+            if needed not in data:
+                raise ProfileError(f"{needed!r} is missing", source=source)
+        levels, code = _section(data, "levels", source), _section(data, "code", source)
+        board = _section(data, "board", source)
+        _only(levels, ("names",), "[levels]", source)
+        _only(code, ("template",), "[code]", source)
+        _only(board, ("required",), "[board]", source)
+        return cls(
+            name=str(data["name"]),
+            title=str(data["title"]),
+            norm=_norm(_section(data, "norm", source), source),
+            levels=tuple(levels.get("names", cls.levels)),
+            code=_template(code.get("template", cls.code), source),
+            board_required=tuple(board.get("required", ())),
+            parameters=_parameters(_section(data, "parameters", source), source),
+            rules=_rules(data.get("rule", []), source),
+        )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ProfileError("the file is not UTF-8 text", source=path) from error
+
+
+def _section(data: Mapping[str, Any], name: str, source: str) -> Mapping[str, Any]:
+    section = data.get(name, {})
+    if not isinstance(section, Mapping):
+        raise ProfileError(f"[{name}] must be a table", source=source, found=repr(section))
+    return section
+
+
+def _only(data: Mapping[str, Any], known: tuple[str, ...], where: str, source: str) -> None:
+    unknown = [key for key in data if key not in known]
+    if unknown:
+        raise ProfileError(
+            f"{where} has keys that no profile knows", source=source, found=", ".join(unknown), wanted=", ".join(known)
+        )
+
+
+def _positive(value: Any, key: str, source: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0 or value == float("inf"):
+        raise ProfileError(f"{key} must be a number ≥ 0", source=source, found=repr(value))
+    return float(value)
+
+
+def _range(value: Any, key: str, source: str) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ProfileError(f"{key} must be [min, max]", source=source, found=repr(value))
+    low, high = (_positive(v, key, source) for v in value)
+    if low > high:
+        raise ProfileError(f"{key} must be [min, max]", source=source, found=repr(value))
+    return low, high
+
+
+def _norm(data: Mapping[str, Any], source: str) -> Norm:
+    _only(data, ("households", "persons", "tolerance", "grids_per_community"), "[norm]", source)
+    households = data.get("households", {})
+    if not isinstance(households, Mapping):
+        raise ProfileError("norm.households must be a table of kinds", source=source, found=repr(households))
+    _only(households, ("mixed", "managed", "rural"), "norm.households", source)
+    for kind, value in households.items():
+        if _positive(value, f"norm.households.{kind}", source) == 0:
+            raise ProfileError(f"norm.households.{kind} must be above 0", source=source)
+    per = data.get("grids_per_community")
+    grids = None if per is None else _range(per, "norm.grids_per_community", source)
+    return Norm(
+        households={k: float(v) for k, v in households.items()},
+        persons=None if "persons" not in data else _range(data["persons"], "norm.persons", source),
+        tolerance=_positive(data.get("tolerance", 0.25), "norm.tolerance", source),
+        grids_per_community=None if grids is None else (int(grids[0]), int(grids[1])),
+    )
+
+
+def _template(value: Any, source: str) -> str:
+    try:
+        first, second = (str(value).format(unit="110108014", n=n) for n in (1, 2))
+    except (KeyError, IndexError, ValueError) as error:
+        raise ProfileError("code.template must use {unit} and {n}", source=source, found=repr(value)) from error
+    if first == second:
+        raise ProfileError("code.template must use {n}", source=source, found=repr(value))
+    return str(value)
+
+
+def _parameters(data: Mapping[str, Any], source: str) -> Parameters:
+    known = {f.name: f for f in fields(Parameters)}
+    _only(data, tuple(known), "[parameters]", source)
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(known[key].default, str):
+            values[key] = _word(key, value, source)
+        else:
+            values[key] = _positive(value, f"parameters.{key}", source)
+    for key in ("full_share", "street_passed"):
+        if values.get(key, 0.0) > 1:
+            raise ProfileError(f"parameters.{key} is a fraction of 1", source=source, found=repr(values[key]))
+    return Parameters(**values)
+
+
+def _word(key: str, value: Any, source: str) -> str:
+    choices: dict[str, tuple[str, ...]] = {"ground": _GROUNDS, "week_start": _DAYS}
+    if key in choices and value not in choices[key]:
+        raise ProfileError(
+            f"parameters.{key} is unknown", source=source, found=repr(value), wanted=", ".join(choices[key])
+        )
+    if key == "timezone":
+        try:
+            ZoneInfo(str(value))
+        except (KeyError, ValueError) as error:
+            raise ProfileError("parameters.timezone is unknown", source=source, found=repr(value)) from error
+    if key == "noon":
+        hours, _, minutes = str(value).partition(":")
+        if not (hours.isdigit() and minutes.isdigit() and int(hours) < 24 and int(minutes) < 60):
+            raise ProfileError("parameters.noon must be HH:MM", source=source, found=repr(value))
+    return str(value)
+
+
+def _rules(data: Any, source: str) -> tuple[Rule, ...]:
+    if not isinstance(data, list):
+        raise ProfileError("[[rule]] must be a list of tables", source=source)
+    rules = []
+    for number, item in enumerate(data, 1):
+        where = f"rule {number} ({item.get('id', 'without id')})"
+        _only(item, tuple(f.name for f in fields(Rule)), where, source)
+        missing = [f for f in ("id", "subject", "metric", "op", "value", "unit", "period") if f not in item]
+        if missing:
+            raise ProfileError(f"{where} lacks {', '.join(missing)}", source=source)
+        if item["op"] not in _OPS:
+            raise ProfileError(f"{where} has an unknown op", source=source, found=item["op"], wanted=", ".join(_OPS))
+        value = item["value"]
+        if item["op"] == "between":
+            value = _range(value, f"{where} value", source)
+        rules.append(Rule(**{**item, "value": value}))
+    ids = [rule.id for rule in rules]
+    doubled = sorted({i for i in ids if ids.count(i) > 1})
+    if doubled:
+        raise ProfileError("rule ids are not unique", source=source, ids=doubled)
+    return tuple(rules)

@@ -1,0 +1,22 @@
+#!/bin/sh
+# Installs what the tests need from Debian: Chromium for the browser tests and a CJK font for its screenshots.
+# As root or by sudo; where neither is possible it names the packages and stops.
+set -eu
+
+packages=""
+command -v chromium >/dev/null 2>&1 || packages="$packages chromium"
+[ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || packages="$packages fonts-noto-cjk"
+[ -n "$packages" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+    run=""
+elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+    run="sudo"
+else
+    echo "gridgis: the tests need these Debian packages:$packages" >&2
+    echo "gridgis: install them (apt-get install$packages) and run make test again" >&2
+    exit 1
+fi
+echo "gridgis: installing$packages with apt ..."
+$run apt-get update -qq
+$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null
