@@ -1,0 +1,34 @@
+"""Where the real places are, and what may be skipped: nothing, in CI."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+CI = os.environ.get("CI") == "true"
+
+
+def _shared(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        reason = f"the folder ../shared/{name} is not beside the project"
+        if CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def places() -> Path:
+    """The real places (../shared/data)."""
+    return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The checks written by others (../shared/cases)."""
+    return _shared("cases")
