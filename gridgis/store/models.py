@@ -1,0 +1,264 @@
+"""The one model of a store: a table for each noun, explicit columns, and ``extra`` for what travels along.
+
+Names of tables and columns are those of :mod:`gridgis.schema`. There are no foreign keys between them: a
+house whose building is missing is a fault to be listed (``chain``), not one to be refused.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Double, MetaData, String, Table
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from gridgis.store.types import Shape, UTCTime
+
+#: Names for constraints, so that a migration can name what it changes.
+NAMING = {
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy as a class attribute)
+        datetime: UTCTime,
+        float: Double(),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+    }
+
+
+class Rows:
+    """What every table has: the row's number, which keeps the saved order, and the columns nobody named."""
+
+    row: Mapped[int] = mapped_column(primary_key=True)
+    extra: Mapped[dict[str, Any] | None]
+
+
+class Placed:
+    """A place, in WGS 84."""
+
+    geometry: Mapped[Any | None] = mapped_column(Shape())
+
+
+class Load:
+    """How many live there, and how many of the households are estimates."""
+
+    households: Mapped[int | None]
+    persons: Mapped[int | None]
+    estimated: Mapped[int | None]
+
+
+def _key() -> Mapped[str]:
+    return mapped_column(String, unique=True)
+
+
+class Setting(Base):
+    __tablename__ = "setting"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class Revision(Base):
+    """One row: how often the store was saved."""
+
+    __tablename__ = "revision"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int]
+
+
+class Saved(Base):
+    """Which columns a table had when it was saved, in order, with the types of those in ``extra``."""
+
+    __tablename__ = "saved"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    columns: Mapped[dict[str, Any]]
+
+
+class Unit(Rows, Placed, Base):
+    __tablename__ = "unit"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    level: Mapped[int | None]
+    parent: Mapped[str | None]
+
+
+class Barrier(Rows, Placed, Base):
+    __tablename__ = "barrier"
+    class_: Mapped[str] = mapped_column("class", String)
+    name: Mapped[str | None]
+
+
+class Water(Rows, Placed, Base):
+    __tablename__ = "water"
+    name: Mapped[str | None]
+
+
+class Compound(Rows, Placed, Base):
+    __tablename__ = "compound"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    address: Mapped[str | None]
+
+
+class Building(Rows, Placed, Base):
+    __tablename__ = "building"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    levels: Mapped[float | None]
+    address: Mapped[str | None]
+    households: Mapped[int | None]
+    estimated: Mapped[bool | None]
+    grid: Mapped[str | None]
+    grid_share: Mapped[float | None]
+    grid_how: Mapped[str | None]
+
+
+class House(Rows, Placed, Base):
+    __tablename__ = "house"
+    code: Mapped[str] = _key()
+    building: Mapped[str | None]
+    address: Mapped[str | None]
+    households: Mapped[int | None]
+    estimated: Mapped[bool | None]
+    grid: Mapped[str | None]
+    grid_how: Mapped[str | None]
+    grid_distance_m: Mapped[float | None]
+
+
+class Person(Rows, Placed, Base):
+    """An id and a house; never a name, never an identity number."""
+
+    __tablename__ = "person"
+    id: Mapped[str] = _key()
+    house: Mapped[str | None]
+    address: Mapped[str | None]
+    house_given: Mapped[str | None]
+    house_how: Mapped[str | None]
+    house_score: Mapped[float | None]
+    house_distance_m: Mapped[float | None]
+
+
+class Staff(Rows, Base):
+    __tablename__ = "staff"
+    id: Mapped[str] = _key()
+    name: Mapped[str]
+    phone: Mapped[str | None]
+    photo: Mapped[str | None]
+    duties: Mapped[str | None]
+    hours: Mapped[str | None]
+
+
+class Posting(Rows, Base):
+    __tablename__ = "posting"
+    staff: Mapped[str]
+    grid: Mapped[str]
+    role: Mapped[str]
+    from_: Mapped[date | None] = mapped_column("from")
+    to: Mapped[date | None]
+    verified_at: Mapped[date | None]
+
+
+class Board(Rows, Placed, Base):
+    __tablename__ = "board"
+    code: Mapped[str] = _key()
+    kind: Mapped[str | None]
+    grid: Mapped[str | None]
+    building: Mapped[str | None]
+    place: Mapped[str | None]
+    installed_on: Mapped[date | None]
+    checked_on: Mapped[date | None]
+
+
+class Block(Rows, Placed, Load, Base):
+    __tablename__ = "block"
+    code: Mapped[str] = _key()
+    unit: Mapped[str | None]
+    buildings: Mapped[int | None]
+    compound_kind: Mapped[str | None]
+    grid: Mapped[str | None]
+
+
+class Border(Rows, Placed, Base):
+    __tablename__ = "border"
+    left: Mapped[str]
+    right: Mapped[str | None]
+    class_: Mapped[str | None] = mapped_column("class")
+    name: Mapped[str | None]
+    length_m: Mapped[float | None]
+
+
+class Grid(Rows, Placed, Load, Base):
+    __tablename__ = "grid"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    level: Mapped[int | None]
+    parent: Mapped[str | None]
+    deviation: Mapped[float | None]
+    reason: Mapped[str | None]
+    compactness: Mapped[float | None]
+    bounds_text: Mapped[str | None]
+    road_share: Mapped[float | None]
+
+
+class Defect(Rows, Placed, Base):
+    __tablename__ = "defect"
+    kind: Mapped[str]
+    severity: Mapped[str]
+    codes: Mapped[list[str] | None]
+    area_m2: Mapped[float | None]
+    width_m: Mapped[float | None]
+    lon: Mapped[float | None]
+    lat: Mapped[float | None]
+    message: Mapped[str | None]
+
+
+class Patrol(Rows, Base):
+    __tablename__ = "patrol"
+    staff: Mapped[str]
+    patrol: Mapped[str | None]
+    grid: Mapped[str | None]
+    date_: Mapped[date | None] = mapped_column("date")
+    start: Mapped[datetime | None]
+    end: Mapped[datetime | None]
+    minutes: Mapped[float | None]
+    raw_m: Mapped[float | None]
+    cleaned_m: Mapped[float | None]
+    inside_m: Mapped[float | None]
+    inside_min: Mapped[float | None]
+
+
+class PatrolCoverage(Rows, Base):
+    __tablename__ = "patrol_coverage"
+    grid: Mapped[str]
+    from_: Mapped[date | None] = mapped_column("from")
+    to: Mapped[date | None]
+    share: Mapped[float | None]
+    covered_m2: Mapped[float | None]
+    ground_m2: Mapped[float | None]
+
+
+class RuleResult(Rows, Base):
+    __tablename__ = "rule_result"
+    rule: Mapped[str]
+    staff: Mapped[str | None]
+    grid: Mapped[str | None]
+    from_: Mapped[date | None] = mapped_column("from")
+    to: Mapped[date | None]
+    value: Mapped[float | None]
+    wanted: Mapped[str | None]
+    result: Mapped[str]
+    reason: Mapped[str | None]
+
+
+#: The tables that :meth:`gridgis.store.Store.save` takes, by name.
+TABLES: dict[str, Table] = {
+    name: table for name, table in sorted(Base.metadata.tables.items()) if "extra" in table.columns
+}

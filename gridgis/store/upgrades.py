@@ -1,0 +1,119 @@
+"""The migrations: where they are, how far a file has come, and how to bring it to the newest version."""
+
+from __future__ import annotations
+
+import sqlite3
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine
+
+from gridgis.errors import StoreError
+
+#: The newest revision of the migrations that this version of gridgis writes and reads.
+HEAD = "0001"
+#: The table that says which revision a file has; its presence says that the file is a store of gridgis.
+VERSION_TABLE = "gridgis_version"
+#: The name of the folder migrations/ in an installed gridgis.
+_PACKAGE = "gridgis_migrations"
+
+
+def folder() -> Path:
+    """The folder of the migrations: ``migrations/`` beside the source, else the installed package.
+
+    Raises
+    ------
+    StoreError
+        If there is neither: a broken installation.
+    """
+    source = Path(__file__).resolve().parents[2] / "migrations"
+    if (source / "env.py").is_file():
+        return source
+    spec = find_spec(_PACKAGE)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(place) / "env.py").is_file():
+            return Path(place)
+    raise StoreError(
+        "the migrations are missing", found=f"no package {_PACKAGE}", remedy="Install gridgis again."
+    )
+
+
+def config() -> Config:
+    """Alembic's settings, made here: there is no alembic.ini to lose."""
+    settings = Config()
+    settings.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    settings.attributes["version_table"] = VERSION_TABLE
+    return settings
+
+
+def upgrade(engine: Engine, to: str = "head") -> None:
+    """Bring a database to a revision, in one transaction."""
+    with engine.begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, to)
+
+
+def downgrade(engine: Engine, to: str) -> None:
+    """Take a database back to an older revision (``base``: no tables), in one transaction."""
+    with engine.begin() as connection:
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, to)
+
+
+def state(path: Path) -> Literal["current", "empty"]:
+    """Whether a file is a store of this version, or is empty or missing. It is only read.
+
+    Raises
+    ------
+    StoreError
+        It is no SQLite file, no store of gridgis, or a store of another version of it.
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return "empty"
+    version = _version(path)
+    if version is None:
+        return "empty"
+    if version != HEAD:
+        raise StoreError(
+            "the store was made by another version of gridgis",
+            source=path,
+            found=f"revision {version}",
+            wanted=f"revision {HEAD}",
+            remedy="Open it with the version that made it, or a later one.",
+        )
+    return "current"
+
+
+def _version(path: Path) -> str | None:
+    """The revision that a file says it has; None for an SQLite file without tables (a store not yet made)."""
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+    except sqlite3.Error as error:
+        raise StoreError(f"the file cannot be opened: {error}", source=path) from error
+    found = None
+    try:
+        listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        tables = [name for (name,) in listed]
+        if VERSION_TABLE in tables:
+            found = connection.execute("SELECT version_num FROM gridgis_version").fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the file is no store of gridgis: {error}", source=path, remedy="Check the path."
+        ) from error
+    finally:
+        connection.close()
+    if tables and VERSION_TABLE not in tables:
+        raise StoreError(
+            "the file is no store of gridgis",
+            source=path,
+            found=f"an SQLite file with the tables {', '.join(tables[:5])}",
+            remedy="Check the path; gridgis build makes a store.",
+        )
+    if not tables:
+        return None
+    return str(found[0]) if found else "(none)"

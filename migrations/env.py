@@ -1,0 +1,34 @@
+"""Run the migrations over the connection that gridgis.store.upgrades hands in."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+
+from gridgis.store.models import Base
+from gridgis.store.types import Shape, UTCTime
+
+
+def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
+    """Write our own column types by their own names into a new revision."""
+    if kind == "type" and isinstance(item, Shape | UTCTime):
+        name = type(item).__name__
+        autogen_context.imports.add(f"from gridgis.store.types import {name}")
+        return f"{name}()"
+    return False
+
+
+attributes = context.config.attributes
+context.configure(
+    connection=attributes["connection"],
+    target_metadata=Base.metadata,
+    version_table=attributes["version_table"],
+    # SQLite changes a table by writing it anew.
+    render_as_batch=True,
+    render_item=render_item,
+    compare_type=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
