@@ -1,0 +1,108 @@
+"""gridgis patrol: was the ground walked, and were the rules kept?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gridgis.cli import options
+
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command("patrol")
+@click.argument("tracks", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--grids", required=True, help="网格 the grids")
+@click.option("--profile", required=True, help="规则 profile: a name or a .toml file")
+@click.option("--sight", type=click.FloatRange(min=0, min_open=True), help="视距（米）sight width in metres")
+@click.option("--staff", help="人员 staff")
+@click.option("--postings", help="任职 postings")
+@click.option("--leave", help="请假 leave")
+@click.option("--weather", help="极端天气 declared extreme weather")
+@click.option("--buildings", help="楼栋（不算可走地面）buildings, no ground to be walked")
+@click.option("--water", help="水面（不算可走地面）water, no ground to be walked")
+@click.option("--from", "start", type=_DAY, help="起始日 first day")
+@click.option("--to", "end", type=_DAY, help="末日 last day")
+@click.option("--holes", type=click.Path(path_type=Path), help="未巡到的地块 the ground not walked, as polygons")
+@options.output
+@options.as_json
+@click.option("--crs", help="坐标系（文件没写明时）CRS of layers that do not name theirs")
+@click.option("--datum", type=click.Choice(["wgs84", "gcj02", "bd09"]), help="轨迹的坐标偏移 the datum of the tracks")
+def command(
+    tracks: Sequence[Path],
+    grids: str,
+    profile: str,
+    sight: float | None,
+    start: datetime | None,
+    end: datetime | None,
+    holes: Path | None,
+    output: Path,
+    as_json: bool,
+    crs: str | None,
+    datum: str | None,
+    **files: str | None,
+) -> None:
+    """巡查：网格内的时长、里程、覆盖率，规则达标与否。
+
+    Hours and kilometres inside the grid, the covered share, and each rule kept or missed.
+    """
+    from gridgis.files import read_tracks, write
+    from gridgis.pipeline import check_patrols, obstacles, patrol_document
+    from gridgis.profile import Profile
+
+    rules = Profile.load(profile)
+    if sight is not None:
+        rules = replace(rules, parameters=replace(rules.parameters, sight_m=sight))
+    ground = options.read_place(grids, "grid", crs=crs)
+    tables = _read_tables(files, crs)
+    tables["tracks"] = read_tracks(list(tracks), datum=datum)
+    first, last = (None if day is None else day.date() for day in (start, end))
+    walked = check_patrols(tables, ground, rules, start=first, end=last)
+    write(walked["coverage"], output)
+    written = [output]
+    if holes is not None:
+        from gridgis.patrol.coverage import holes as find_holes
+
+        parameters = rules.parameters
+        missed = find_holes(
+            walked["fixes"],
+            ground,
+            sight=parameters.sight_m,
+            obstacles=obstacles(tables, ground),
+            parameters=parameters,
+        )
+        write(missed, holes)
+        written.append(holes)
+    if as_json:
+        options.echo_json(patrol_document(walked, rules.parameters.as_dict()))
+    else:
+        _echo(walked)
+    options.echo_written(written)
+
+
+def _read_tables(files: dict[str, str | None], crs: str | None) -> dict[str, Any]:
+    names = {
+        "staff": "staff",
+        "postings": "posting",
+        "leave": "leave",
+        "weather": "weather",
+        "buildings": "building",
+        "water": "water",
+    }
+    return {name: options.read_optional(files[name], table, crs=crs) for name, table in names.items()}
+
+
+def _echo(walked: dict[str, Any]) -> None:
+    covered = walked["coverage"]
+    rows = [(r["grid"], r["from"], r["to"], f"{r['share']:.1%}") for r in covered.to_dict("records")]
+    options.echo_table("巡查覆盖 patrol coverage", ["网格 grid", "自 from", "至 to", "覆盖 share"], rows)
+    rules = walked["rules"]
+    if len(rules):
+        counts = rules.groupby(["rule", "result"]).size().reset_index(name="n")
+        options.echo_table("规则 rules", ["规则 rule", "结果 result", "次 n"], counts.to_numpy().tolist())
+    click.echo(f"参数 parameters: {covered.attrs.get('parameters', {})}")

@@ -1,0 +1,359 @@
+"""The whole job on one screen: from a project file to blocks, grids, a verdict, who is where, patrols, a store.
+
+:func:`build` is the order of the work; each step is one call of a room. What needs files and the store together is
+composed here.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from gridgis.assign.chain import chain
+from gridgis.assign.houses import (
+    assign_buildings,
+    assign_houses,
+    estimate_households,
+    houses_of_buildings,
+    warn_of_shift,
+)
+from gridgis.assign.persons import assign_persons
+from gridgis.compliance import check_compliance
+from gridgis.errors import GridgisWarning, InputError
+from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
+from gridgis.files.folder import replace_together
+from gridgis.patrol.coverage import patrol_coverage
+from gridgis.patrol.tracks import clean_tracks, patrols
+from gridgis.plan.blocks import make_blocks
+from gridgis.plan.bounds import describe
+from gridgis.plan.partition import partition
+from gridgis.plan.validate import validate, verdict
+from gridgis.profile import Profile
+from gridgis.project import INPUTS, Project
+from gridgis.publish.reports import build_report
+from gridgis.store import open_store
+
+#: What a build writes into its folder.
+RESULTS = (
+    "plan.gpkg", "defects.gpkg", "validate.json", "houses.csv", "persons.csv", "chain.json", "patrol.csv", "patrol.json",
+    "report.html",
+)  # fmt: skip
+_FROM_OSM = ("barriers", "buildings", "compounds", "water")
+
+Tell = Callable[[str], None]
+Frames = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build made: where it lies, the verdict on the tiling, and how many rows each table has."""
+
+    out: Path
+    store: Path
+    verdict: Mapping[str, Any]
+    counts: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
+    """Run the whole job of a project.
+
+    Everything is made beside the old results and put in their place at the end; a failed or interrupted build leaves
+    the old results whole.
+
+    Parameters
+    ----------
+    project : Project
+    tell : callable, optional
+        Called with the name of each step as it begins.
+
+    Returns
+    -------
+    BuildResult
+        Its `notes` are the warnings of the work, which stand in the report as well.
+    """
+    profile = Profile.load(project.profile)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", GridgisWarning)
+        tell("读入 reading")
+        tables = read_inputs(project, profile)
+        warn_of_shift(tables["houses"], tables["boundary"], "houses")
+        tell("切分街坊、划分网格 blocks and grids")
+        plan = make_plan(tables, profile)
+        tell("检查 validating")
+        defects = check_tiling(plan["grids"], tables["boundary"], profile)
+        tell("落格 who is where")
+        people = assign_people(tables, plan["grids"])
+        tell("巡查 patrols")
+        walked = check_patrols(tables, plan["grids"], profile)
+    notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
+    for warning in caught:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    tell("写出 writing")
+    everything = {**tables, **plan, **people, **walked, "defects": defects}
+    outcome = verdict(defects)
+    return _write_results(project, profile, everything, outcome, notes)
+
+
+def read_inputs(project: Project, profile: Profile) -> Frames:
+    """Every input as a checked frame (None where none was given); households estimated where nobody counted."""
+    inputs, folder = project.inputs, project.path.parent
+    tables: Frames = dict.fromkeys(INPUTS)
+    tables["tracks"] = None
+    tables["boundary"] = read(_at(folder, inputs["boundary"][0]), table="boundary")
+    if "osm" in inputs:
+        layers = read_osm(Path(_at(folder, inputs["osm"][0])), tables["boundary"])
+        tables.update({name: layers[name] for name in _FROM_OSM if len(layers[name])})
+    for name, table in INPUTS.items():
+        if name in inputs and name != "boundary":
+            tables[name] = read(_at(folder, inputs[name][0]), table=table)
+    if "tracks" in inputs:
+        tables["tracks"] = read_tracks([Path(_at(folder, spec)) for spec in inputs["tracks"]])
+    if tables["houses"] is None and tables["buildings"] is not None:
+        inside = tables["buildings"].to_crs(tables["boundary"].crs)
+        inside = inside[inside.intersects(tables["boundary"].union_all())]
+        tables["buildings"] = estimate_households(inside, profile)
+        tables["houses"] = _inside(houses_of_buildings(tables["buildings"]), tables["boundary"])
+    return tables
+
+
+def make_plan(tables: Frames, profile: Profile) -> Frames:
+    """Blocks, borders, grids and the partition's summary; grids that came from outside stay as they are."""
+    if tables["grids"] is not None:
+        grids, summary = tables["grids"], None
+        blocks = borders = None
+    else:
+        cut = make_blocks(
+            tables["boundary"],
+            tables["barriers"],
+            units=tables["units"],
+            houses=tables["houses"],
+            buildings=tables["buildings"],
+            compounds=tables["compounds"],
+            persons=tables["persons"],
+        )
+        plan = partition(cut.blocks, profile, borders=cut.borders, units=_named(tables["units"], tables["boundary"]))
+        blocks, borders, grids, summary = plan.blocks, cut.borders, plan.grids, plan.summary
+    if tables["barriers"] is not None:
+        grids = describe(grids, tables["barriers"], profile=profile, units=tables["units"], houses=tables["houses"])
+    return {"blocks": blocks, "borders": borders, "grids": grids, "summary": summary}
+
+
+def check_tiling(grids: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame, profile: Profile) -> gpd.GeoDataFrame:
+    """Defects of the grids inside the boundary; a grid of a plan in several pieces is an error."""
+    parameters = profile.parameters
+    defects = validate(grids, boundary, min_area=parameters.min_area_m2, min_width=parameters.min_width_m)
+    defects.loc[defects["kind"] == "multipart", "severity"] = "error"
+    return defects
+
+
+def assign_people(tables: Frames, grids: gpd.GeoDataFrame) -> Frames:
+    """Houses, buildings and persons in their grids, and the chain between them."""
+    result: Frames = {"chain": None}
+    if tables["houses"] is None:
+        return result
+    result["houses"] = assign_houses(tables["houses"], grids)
+    if tables["buildings"] is not None:
+        result["buildings"] = assign_buildings(tables["buildings"], grids)
+    if tables["persons"] is not None:
+        result["persons"] = assign_persons(tables["persons"], result["houses"])
+        result["chain"] = chain(result["persons"], result["houses"], grids, result.get("buildings"))
+    return result
+
+
+def check_patrols(
+    tables: Frames,
+    grids: gpd.GeoDataFrame,
+    profile: Profile,
+    *,
+    start: date | None = None,
+    end: date | None = None,
+) -> Frames:
+    """Cleaned fixes, patrols, patrol coverage, and rules kept or missed; all None without tracks.
+
+    Parameters
+    ----------
+    tables : dict
+        ``tracks``, ``staff``, ``postings``, ``leave``, ``weather``, ``buildings`` and ``water``; None where not given.
+    grids : GeoDataFrame
+    profile : Profile
+        Its parameters hold the sight width and the ground that counts.
+    start, end : date, optional
+        First and last local day that counts; by default all days of the tracks.
+    """
+    if tables["tracks"] is None:
+        return {"fixes": None, "patrols": None, "coverage": None, "rules": None}
+    parameters = profile.parameters
+    fixes = clean_tracks(_within_days(tables["tracks"], start, end, parameters.timezone), parameters)
+    walks = patrols(fixes, grids, tables["postings"], parameters)
+    covered = patrol_coverage(
+        fixes, grids, sight=parameters.sight_m, obstacles=obstacles(tables, grids), parameters=parameters
+    )
+    kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
+    rules = check_compliance(walks, covered, profile, grids=grids, start=start, end=end, **kept)
+    return {"fixes": fixes, "patrols": walks, "coverage": covered, "rules": rules}
+
+
+def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
+    """Buildings and water, in the CRS of the grids: what is no ground to be walked; None where neither is known."""
+    found = [tables[name] for name in ("buildings", "water") if tables[name] is not None]
+    if not found:
+        return None
+    shapes = pd.concat([frame.geometry.to_crs(grids.crs) for frame in found], ignore_index=True)
+    return gpd.GeoDataFrame(geometry=shapes)
+
+
+def _within_days(fixes: pd.DataFrame, start: date | None, end: date | None, timezone: str) -> pd.DataFrame:
+    days = fixes["time"].dt.tz_convert(timezone).dt.date
+    chosen = (days >= (start or date.min)) & (days <= (end or date.max))
+    if not chosen.any():
+        raise InputError(
+            "no fix lies in the days asked for",
+            found=f"{days.min()} to {days.max()}",
+            wanted=f"{start} to {end}",
+        )
+    return fixes[chosen]
+
+
+def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON document of ``gridgis patrol --json``."""
+    return {
+        "coverage": records(walked["coverage"]),
+        "patrols": records(walked["patrols"]),
+        "rules": records(walked["rules"]),
+        "parameters": dict(parameters),
+    }
+
+
+def records(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Rows of a frame as JSON-ready dicts: times and dates in ISO 8601, missing values as null."""
+    if frame is None:
+        return []
+    flat = pd.DataFrame(frame.drop(columns=frame.geometry.name) if isinstance(frame, gpd.GeoDataFrame) else frame)
+    return json.loads(flat.to_json(orient="records", date_format="iso", double_precision=15))  # type: ignore[no-any-return]
+
+
+def _write_results(
+    project: Project, profile: Profile, everything: Frames, outcome: dict[str, Any], notes: tuple[str, ...]
+) -> BuildResult:
+    made = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+    with replace_together(project.out, RESULTS) as fresh:
+        layers = {name: everything[name] for name in ("blocks", "borders", "grids") if everything[name] is not None}
+        write_layers(layers, fresh / "plan.gpkg")
+        write(everything["defects"], fresh / "defects.gpkg")
+        _write_json(outcome, fresh / "validate.json")
+        for name in ("houses", "persons"):
+            if everything.get(name) is not None:
+                write(everything[name], fresh / f"{name}.csv")
+        if everything["chain"] is not None:
+            counts, breaks = everything["chain"].counts, everything["chain"].breaks
+            _write_json({**counts, "breaks": records(breaks)}, fresh / "chain.json")
+        if everything["patrols"] is not None:
+            write(everything["coverage"], fresh / "patrol.csv")
+            _write_json(patrol_document(everything, profile.parameters.as_dict()), fresh / "patrol.json")
+        write_text(_report(project, everything, outcome, notes, made), fresh / "report.html")
+        # Last, and one transaction of its own: if the store refuses, no file has changed.
+        counts = _save_store(project, profile, everything, notes, made)
+    return BuildResult(project.out, project.store, outcome, counts, notes)
+
+
+def _report(project: Project, everything: Frames, outcome: dict[str, Any], notes: tuple[str, ...], made: str) -> str:
+    return build_report(
+        title=project.title,
+        verdict=outcome,
+        partition=everything["summary"],
+        grids=everything["grids"],
+        chain=None if everything["chain"] is None else everything["chain"].counts,
+        coverage=everything["coverage"],
+        patrols=everything["patrols"],
+        rules=everything["rules"],
+        notes=[*notes, *_estimate_note(everything)],
+        sources=_sources(project),
+        made=made,
+    )
+
+
+_STORED = {
+    "unit": "units", "barrier": "barriers", "water": "water", "compound": "compounds", "building": "buildings",
+    "house": "houses", "person": "persons", "staff": "staff", "posting": "postings", "board": "boards",
+    "block": "blocks", "border": "borders", "grid": "grids", "defect": "defects", "patrol": "patrols",
+    "patrol_coverage": "coverage", "rule_result": "rules",
+}  # fmt: skip
+
+
+def _save_store(
+    project: Project, profile: Profile, everything: Frames, notes: tuple[str, ...], made: str
+) -> dict[str, int]:
+    tables = {table: everything[name] for table, name in _STORED.items() if everything.get(name) is not None}
+    tables.setdefault("unit", _named(None, everything["boundary"]))
+    settings = {
+        "name": project.name,
+        "title": project.title,
+        "profile": profile.name,
+        "board_required": "\n".join(profile.board_required),
+        "supervision_phone": str(project.publish.get("supervision_phone", "")),
+        "community_phone": str(project.publish.get("community_phone", "")),
+        "sources": "\n".join(_sources(project)),
+        "review_number": str(project.publish.get("review_number", "")),
+        "households_note": "\n".join(_estimate_note(everything)),
+        "notes": "\n".join(notes),
+        "built_at": made,
+        "parameters": json.dumps(profile.parameters.as_dict(), ensure_ascii=False),
+    }
+    project.store.parent.mkdir(parents=True, exist_ok=True)
+    with open_store(project.store, create=True) as store:
+        store.save(tables, settings)
+        counts = store.tables()
+    return {**dict.fromkeys(_STORED, 0), **counts}
+
+
+def _estimate_note(everything: Frames) -> list[str]:
+    grids = everything["grids"]
+    if "estimated" not in grids.columns or not int(grids["estimated"].fillna(0).sum()):
+        return []
+    guessed, total = int(grids["estimated"].sum()), int(grids["households"].sum())
+    return [
+        f"{total} 户中有 {guessed} 户为按楼栋面积和层数的估算，并非入户统计。 "
+        f"{guessed} of {total} households are estimated from the size of buildings; nobody counted them."
+    ]
+
+
+def _sources(project: Project) -> list[str]:
+    sources = [str(s) for s in project.publish.get("sources", ())]
+    credit = "© OpenStreetMap contributors"
+    if "osm" in project.inputs and not any("OpenStreetMap" in s for s in sources):
+        sources.append(f"{credit} (ODbL)")
+    return sources
+
+
+def _write_json(document: Mapping[str, Any], path: Path) -> None:
+    write_text(json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False), path)
+
+
+def _named(units: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The units, or the boundary as the only one; with a code and a name."""
+    if units is not None:
+        return units
+    unit = boundary.copy()
+    for column, default in (("code", "1"), ("name", None)):
+        if column not in unit.columns:
+            unit[column] = default
+    return unit
+
+
+def _inside(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Houses estimated from buildings that straddle the boundary count where their point lies."""
+    ground = boundary.to_crs(houses.crs).union_all()
+    return houses[houses.intersects(ground)]
+
+
+def _at(folder: Path, spec: str) -> str:
+    return spec if Path(spec).is_absolute() else str(folder / spec)
