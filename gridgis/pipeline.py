@@ -43,8 +43,8 @@ from gridgis.store import open_store
 
 #: What a build writes into its folder.
 RESULTS = (
-    "plan.gpkg", "defects.gpkg", "validate.json", "houses.csv", "persons.csv", "chain.json", "patrol.csv", "patrol.json",
-    "report.html",
+    "plan.gpkg", "defects.gpkg", "validate.json", "houses.csv", "persons.csv", "chain.json",
+    "patrol.csv", "patrol.json", "report.html",
 )  # fmt: skip
 _FROM_OSM = ("barriers", "buildings", "compounds", "water")
 
@@ -292,8 +292,10 @@ _STORED = {
 def _save_store(
     project: Project, profile: Profile, everything: Frames, notes: tuple[str, ...], made: str
 ) -> dict[str, int]:
-    tables = {table: everything[name] for table, name in _STORED.items() if everything.get(name) is not None}
-    tables.setdefault("unit", _named(None, everything["boundary"]))
+    named = {**everything, "units": _named(everything["units"], everything["boundary"])}
+    found = {table: named.get(name) for table, name in _STORED.items()}
+    # An empty frame empties its table: nothing of an older build stays beside this one.
+    tables = {table: pd.DataFrame() if frame is None else frame for table, frame in found.items()}
     settings = {
         "name": project.name,
         "title": project.title,
