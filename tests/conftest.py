@@ -32,3 +32,21 @@ def places() -> Path:
 def cases() -> Path:
     """The checks written by others (../shared/cases)."""
     return _shared("cases")
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The invented sub-district, freshly written; tests do not change it."""
+    from gridgis.sample import write_sample
+
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(sample: Path) -> Path:
+    """The results of building the sample: the folder ``out`` with the store in it; tests do not change it."""
+    from gridgis.pipeline import Project, build
+
+    return build(Project.load(sample / "project.toml")).out

@@ -1,0 +1,383 @@
+"""The command line's contract: exit codes, what stands on stdout and stderr, and that bad input changes nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import shapely
+
+from gridgis.cli import _COMMANDS, run
+from gridgis.files import read
+
+SQUARES = [shapely.box(x, y, x + 0.001, y + 0.001) for x, y in ((116.3, 40.0), (116.301, 40.0), (116.302, 40.0))]
+
+
+def grids(shapes: list[shapely.Geometry | None] = SQUARES, codes: list[object] | None = None) -> gpd.GeoDataFrame:
+    return gpd.GeoDataFrame({"code": codes or [f"g{i}" for i in range(len(shapes))]}, geometry=shapes, crs=4326)
+
+
+@pytest.fixture
+def clean(tmp_path: Path) -> Path:
+    path = tmp_path / "grids.geojson"
+    grids().to_file(path)
+    return path
+
+
+def gridgis(*arguments: object) -> int:
+    return run([str(a) for a in arguments])
+
+
+# --- what each command gives ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", _COMMANDS)
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gridgis(command, "--help") == 0
+    assert "Usage: gridgis" in capsys.readouterr().out
+
+
+def test_validate_says_valid(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gridgis("validate", clean, "--json") == 0
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
+    assert result["valid"] is True
+    assert result["checked"] == 3
+    assert result["defects"] == []
+    assert result["parameters"]["min_area_m2"] == 1e-6
+    assert set(result) >= {"valid", "checked", "counts", "levels", "misfit", "parameters", "defects"}
+
+
+def test_validate_ends_with_1_and_writes_the_defects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "grids.geojson", tmp_path / "defects.gpkg"
+    grids([SQUARES[0], SQUARES[2]]).to_file(path)
+    boundary = tmp_path / "boundary.geojson"
+    gpd.GeoDataFrame({"code": ["b"]}, geometry=[shapely.union_all(SQUARES)], crs=4326).to_file(boundary)
+    assert gridgis("validate", path, "--boundary", boundary, "-o", out, "--json") == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["counts"]["uncovered"] == 1
+    (defect,) = result["defects"]
+    assert defect["kind"] == "uncovered"
+    assert set(defect) == {"kind", "severity", "codes", "area_m2", "width_m", "lon", "lat", "message"}
+    assert len(read(out)) == 1
+    gap = shapely.box(116.301, 40.0, 116.302, 40.001)
+    assert shapely.equals(read(out).geometry.iloc[0], gap)
+
+
+def test_a_table_in_the_terminal_names_the_defects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "grids.geojson"
+    grids([*SQUARES[:2], SQUARES[1]]).to_file(path)
+    assert gridgis("validate", path) == 1
+    printed = capsys.readouterr().out
+    assert "不通过 not valid" in printed
+    assert "duplicate" in printed
+    assert "min_area_m2" in printed
+
+
+def test_a_code_picks_one_feature_by_its_short_form(tmp_path: Path) -> None:
+    path = tmp_path / "units.geojson"
+    grids(codes=[110108014000, 110108015000, 110108016000]).to_file(path)
+    assert read(f"{path}#110108015").geometry.iloc[0].equals(SQUARES[1])
+
+
+def test_the_steps_one_by_one_on_the_sample(
+    sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks, plan, described = tmp_path / "b.gpkg", tmp_path / "p.gpkg", tmp_path / "d.geojson"
+    place = {n: sample / f"{n}.geojson" for n in ("boundary", "barriers", "units", "buildings", "compounds")}
+    cut = ["--barriers", place["barriers"], "--units", place["units"], "--houses", sample / "houses.csv"]
+    cut += ["--buildings", place["buildings"], "--compounds", place["compounds"]]
+    cut += ["--persons", sample / "persons.parquet"]
+    assert gridgis("blocks", place["boundary"], *cut, "-o", blocks) == 0
+    assert gridgis("partition", blocks, "--profile", "sample", "-o", plan, "--json") == 0
+    capsys.readouterr()
+    assert gridgis("partition", blocks, "--profile", "sample", "-o", plan, "--json") == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["grids"] == len(read(f"{plan}:grids"))
+    assert summary["road_share"] is not None
+    assert gridgis("validate", f"{plan}:grids", "--boundary", place["boundary"], "--strict") == 0
+    described_with = ["--barriers", place["barriers"], "--profile", "sample", "--units", place["units"]]
+    assert gridgis("describe", f"{plan}:grids", *described_with, "-o", described) == 0
+    assert read(described)["bounds_text"].str.contains("东至").all()
+    # Step by step gives the grids that build gives.
+    ours, theirs = read(f"{plan}:grids", table="grid"), read(f"{built / 'plan.gpkg'}:grids", table="grid")
+    assert ours["code"].tolist() == theirs["code"].tolist()
+    assert (shapely.to_wkb(ours.geometry.array) == shapely.to_wkb(theirs.geometry.array)).all()
+
+
+def test_assign_and_chain_on_the_sample(
+    sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found, plan = tmp_path / "houses.csv", f"{built / 'plan.gpkg'}:grids"
+    assert gridgis("assign", "houses", sample / "houses.csv", "--grids", plan, "-o", found) == 0
+    houses = pd.read_csv(found)
+    assert set(houses["grid_how"]) <= {"inside", "border"}
+    assert len(houses) == len(pd.read_csv(sample / "houses.csv"))
+    footprints = tmp_path / "buildings.gpkg"
+    assert gridgis("assign", "buildings", sample / "buildings.geojson", "--grids", plan, "-o", footprints) == 0
+    assert read(footprints)["grid_share"].between(0, 1).all()
+    persons = tmp_path / "persons.parquet"
+    arguments = ("persons", sample / "persons.parquet", "--houses", sample / "houses.csv", "-o", persons)
+    assert gridgis("assign", *arguments) == 0
+    assert (pd.read_parquet(persons)["house_how"] == "code").all()
+    capsys.readouterr()
+    chained = ("--persons", sample / "persons.parquet", "--houses", sample / "houses.csv", "--grids", plan)
+    assert gridgis("chain", *chained, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["breaks"] == []
+
+
+def test_patrol_on_the_sample(sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report, holes = tmp_path / "patrol.csv", tmp_path / "holes.geojson"
+    plan = f"{built / 'plan.gpkg'}:grids"
+    arguments = (sample / "tracks.parquet", "--grids", plan, "--profile", "sample")
+    arguments += ("--postings", sample / "postings.csv", "--staff", sample / "staff.csv")
+    assert gridgis("patrol", *arguments, "-o", report, "--holes", holes, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document) == {"coverage", "patrols", "rules", "parameters"}
+    assert {row["result"] for row in document["rules"]} <= {"kept", "missed", "excused", "undecided", "no data"}
+    assert {"kept", "missed"} <= {row["result"] for row in document["rules"]}
+    assert pd.read_csv(report)["share"].between(0, 1).all()
+    assert document["parameters"]["sight_m"] == 25
+    assert (read(holes)["area_m2"] > 0).all()
+
+
+def test_estimate_flags_every_guess(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = read(sample / "buildings.geojson").drop(columns="households", errors="ignore")
+    path, out = tmp_path / "buildings.geojson", tmp_path / "estimated.geojson"
+    bare.to_file(path)
+    assert gridgis("estimate", path, "-o", out) == 0
+    result = read(out)
+    assert (result.loc[result["estimated"], "households"] > 0).all()
+    assert result["estimated"].any()
+    assert not result["estimated"].all()
+    assert "m2_per_household" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("layer", ["grids", "grid", "house", "staff", "block"])
+def test_export_gives_layers_back(built: Path, tmp_path: Path, layer: str) -> None:
+    store = next(built.parent.glob("**/*.sqlite"))
+    out = tmp_path / ("x.csv" if layer == "staff" else "x.geojson")
+    assert gridgis("export", store, layer, "-o", out) == 0
+    assert len(read(out)) > 0
+
+
+def test_export_lists_what_there_is(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = next(built.parent.glob("**/*.sqlite"))
+    assert gridgis("export", store, "roofs", "-o", tmp_path / "x.geojson") == 2
+    assert "the store holds no such layer; found roofs; wanted barrier, block" in capsys.readouterr().err
+
+
+def test_profiles_are_listed_shown_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gridgis("profile", "list") == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("xueyan", "yichang", "hongwei", "pujiang", "sample"))
+    assert gridgis("profile", "show", "yichang") == 0
+    assert "sight_m = 25.0" in capsys.readouterr().out
+    own = tmp_path / "own.toml"
+    own.write_text('name = "own"\ntitle = "自定"\n[norm]\nhouseholds = { mixed = -3 }\n', "utf-8")
+    assert gridgis("profile", "check", own) == 1
+    assert "norm.households.mixed must be a number ≥ 0; found -3" in capsys.readouterr().out
+    assert gridgis("profile", "check", tmp_path / "none.toml") == 2
+    assert gridgis("profile", "check", "sample") == 0
+
+
+# --- bad input: one clear message, exit code 2, nothing changed -------------------------------------------------------
+
+
+def _no_crs(folder: Path) -> list[object]:
+    path = folder / "grids.parquet"
+    grids().set_crs(None, allow_override=True).to_parquet(path)
+    return ["validate", path]
+
+
+def _wrong_crs(folder: Path) -> list[object]:
+    path = folder / "grids.gpkg"
+    frame = grids([shapely.box(500000, 4427000, 501000, 4428000)])
+    frame.to_file(path)
+    return ["validate", path]
+
+
+def _unclosed(folder: Path) -> list[object]:
+    path = folder / "grids.geojson"
+    ring = [[116.3, 40.0], [116.31, 40.0], [116.31, 40.01], [116.3, 40.01]]
+    feature = {"type": "Feature", "properties": {"code": "a"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    return ["validate", path]
+
+
+def _empty(folder: Path) -> list[object]:
+    path = folder / "boundary.geojson"
+    path.write_text('{"type": "FeatureCollection", "features": []}')
+    return ["blocks", path, "--barriers", path, "-o", folder / "out.gpkg"]
+
+
+def _no_geometry(folder: Path) -> list[object]:
+    path = folder / "grids.geojson"
+    grids([SQUARES[0], None]).to_file(path)
+    houses = _houses(folder)
+    return ["assign", "houses", houses, "--grids", path, "-o", folder / "out.csv"]
+
+
+def _doubled(folder: Path) -> list[object]:
+    path = folder / "grids.geojson"
+    grids(codes=["a", "b", "a"]).to_file(path)
+    return ["assign", "houses", _houses(folder), "--grids", path, "-o", folder / "out.csv"]
+
+
+def _text_for_number(folder: Path) -> list[object]:
+    path = folder / "grids.geojson"
+    grids().to_file(path)
+    houses = folder / "houses.csv"
+    houses.write_text("code,households,lon,lat\nh1,two,116.3005,40.0005\n", "utf-8")
+    return ["assign", "houses", houses, "--grids", path, "-o", folder / "out.csv"]
+
+
+def _no_lines(folder: Path) -> list[object]:
+    path = folder / "boundary.geojson"
+    grids().assign(**{"class": "main"}).to_file(path)
+    return ["blocks", path, "--barriers", path, "-o", folder / "out.gpkg"]
+
+
+def _cut_gpx(folder: Path) -> list[object]:
+    path, track = folder / "grids.geojson", folder / "w1.gpx"
+    grids().to_file(path)
+    track.write_text('<gpx version="1.1"><trk><trkseg><trkpt lat="40" lon="116.3"><time>2026-03-02T0', "utf-8")
+    return ["patrol", track, "--grids", path, "--profile", "xueyan", "-o", folder / "out.csv"]
+
+
+def _no_file(folder: Path) -> list[object]:
+    return ["validate", folder / "none.geojson"]
+
+
+def _no_column(folder: Path) -> list[object]:
+    path = folder / "grids.geojson"
+    grids().to_file(path)
+    return ["validate", path, "--code", "CADRA"]
+
+
+def _no_ending(folder: Path) -> list[object]:
+    return ["assign", "houses", _houses(folder), "--grids", _tidy(folder), "-o", folder / "out.docx"]
+
+
+def _tidy(folder: Path) -> Path:
+    path = folder / "grids.geojson"
+    grids().to_file(path)
+    return path
+
+
+def _houses(folder: Path) -> Path:
+    path = folder / "houses.csv"
+    path.write_text("code,lon,lat\nh1,116.3005,40.0005\n", "utf-8")
+    return path
+
+
+BAD: dict[str, tuple[Callable[[Path], list[object]], str]] = {
+    "missing CRS": (_no_crs, "the coordinate reference system is missing. Name it with --crs"),
+    "wrong CRS": (_wrong_crs, "not degrees"),
+    "unclosed ring": (_unclosed, "closed"),
+    "empty layer": (_empty, "boundary.geojson: the table is empty"),
+    "None geometry": (_no_geometry, "grids.geojson: rows without geometry (rows 1: g1)"),
+    "duplicate codes": (_doubled, "grids.geojson: the code is not unique (rows 1: a)"),
+    "text in a number column": (_text_for_number, "found 'two'; wanted a whole number ≥ 0"),
+    "barriers without lines": (_no_lines, "found Polygon; wanted LineString or MultiLineString"),
+    "truncated GPX": (_cut_gpx, "w1.gpx"),
+    "missing file": (_no_file, "none.geojson"),
+    "missing column": (_no_column, "there is no column 'CADRA'; found code"),
+    "unknown ending": (_no_ending, ".docx"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gives_one_message_and_changes_nothing(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, message = BAD[name]
+    arguments = make(tmp_path)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert gridgis(*arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert message in printed.err
+    assert printed.err.count("\n") == 1, printed.err
+    assert "Traceback" not in printed.err
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_missing_crs_can_be_named(tmp_path: Path) -> None:
+    assert gridgis(*_no_crs(tmp_path), "--crs", "EPSG:4326") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["partition", "x.gpkg", "-o", "y.gpkg"], "give either --profile or --norm"),
+        (["partition", "x.gpkg", "--norm", "0", "-o", "y.gpkg"], "not in the range"),
+        (["validate"], "Missing argument 'GRIDS'"),
+        (["repaint"], "No such command 'repaint'"),
+        (["assign", "houses", "h.csv", "--grids", "g", "--map", "a", "-o", "y.csv"], "'a' is not theirs=ours"),
+    ],
+)
+def test_wrong_arguments_are_2_too(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gridgis(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_shifted_houses_are_warned_of_but_not_mended(
+    sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gridgis.crs import wgs84_to_gcj02
+
+    houses = pd.read_csv(sample / "houses.csv", dtype=str)
+    lon, lat = wgs84_to_gcj02(houses["lon"].astype(float), houses["lat"].astype(float))
+    shifted, out = tmp_path / "houses.csv", tmp_path / "out.csv"
+    houses.assign(lon=lon, lat=lat).to_csv(shifted, index=False)
+    plan = f"{built / 'plan.gpkg'}:grids"
+    assert gridgis("assign", "houses", shifted, "--grids", plan, "-o", out) == 0
+    warned = capsys.readouterr().err
+    assert "--datum gcj02" in warned
+    assert (pd.read_csv(out)["grid_how"] == "none").any()
+    assert gridgis("assign", "houses", shifted, "--grids", plan, "--datum", "gcj02", "-o", out) == 0
+    assert "--datum" not in capsys.readouterr().err
+    assert not (pd.read_csv(out)["grid_how"] == "none").any()
+
+
+def test_an_interrupt_or_a_full_disk_leaves_the_old_output_whole(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.csv"
+    arguments = ("assign", "houses", _houses(tmp_path), "--grids", clean, "-o", out)
+    assert gridgis(*arguments) == 0
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    for fault, code, message in (
+        (KeyboardInterrupt(), 130, "what was there is unchanged"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "No space left on device"),
+    ):
+
+        def fail(*_: object, fault: BaseException = fault, **__: object) -> None:
+            raise fault
+
+        with monkeypatch.context() as patch:
+            patch.setattr("pathlib.Path.replace", fail)
+            patch.setattr("os.replace", fail)
+            assert gridgis(*arguments) == code
+        assert message in capsys.readouterr().err
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_fault_of_ours_is_told_in_one_line(
+    clean: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("gridgis.plan.validate.validate", broken)
+    assert gridgis("validate", clean) == 70
+    assert "ZeroDivisionError: division by zero. Set GRIDGIS_DEBUG=1" in capsys.readouterr().err
+    monkeypatch.setenv("GRIDGIS_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        gridgis("validate", clean)
