@@ -80,7 +80,9 @@ TABLES: dict[str, Table] = {
     t.name: t
     for t in (
         Table("boundary", _columns(Column("code", "code"), "name"), None, "polygon", True),
-        Table("unit", _columns(_CODE, "name", Column("level", "whole"), Column("parent", "code")), "code", "polygon", True),
+        Table(
+            "unit", _columns(_CODE, "name", Column("level", "whole"), Column("parent", "code")), "code", "polygon", True
+        ),
         Table(
             "barrier",
             _columns(Column("class", required=True, choices=BARRIER_CLASSES), "name"),
@@ -114,7 +116,10 @@ TABLES: dict[str, Table] = {
             ),
             "code", "polygon", True,
         ),
-        Table("compound", _columns(_CODE, "name", Column("kind", choices=COMPOUND_KINDS), "address"), "code", "polygon", True),
+        Table(
+            "compound", _columns(_CODE, "name", Column("kind", choices=COMPOUND_KINDS), "address"),
+            "code", "polygon", True,
+        ),
         Table(
             "building",
             _columns(_CODE, "name", "kind", Column("levels", "number"), "address", Column("households", "whole")),
@@ -125,7 +130,9 @@ TABLES: dict[str, Table] = {
             _columns(_CODE, Column("building", "code"), "address", Column("households", "whole", default=1)),
             "code", "point",
         ),
-        Table("person", _columns(Column("id", "code", required=True), Column("house", "code"), "address"), "id", "point"),
+        Table(
+            "person", _columns(Column("id", "code", required=True), Column("house", "code"), "address"), "id", "point"
+        ),
         Table(
             "staff",
             _columns(
@@ -184,13 +191,14 @@ TABLES: dict[str, Table] = {
 
 #: Chinese headers that are known in every table; a table's own column of that name wins.
 CHINESE = {
-    "编码": "code", "代码": "code", "网格编码": "grid", "网格": "grid", "名称": "name", "类别": "class", "类型": "kind",
-    "级别": "level", "上级": "parent", "户数": "households", "人数": "persons", "楼栋数": "buildings", "地址": "address",
-    "层数": "levels", "楼栋": "building", "楼栋编码": "building", "房屋编码": "house", "经度": "lon", "纬度": "lat",
-    "姓名": "name", "电话": "phone", "照片": "photo", "职责": "duties", "值班时间": "hours", "接待时间": "hours",
-    "工号": "id", "编号": "id", "人员编号": "id", "员工": "staff", "网格员": "staff", "角色": "role", "职务": "role",
-    "开始": "from", "结束": "to", "核实日期": "verified_at", "时间": "time", "精度": "accuracy", "日期": "date",
-    "社区": "unit", "位置": "place", "安装日期": "installed_on", "检查日期": "checked_on",
+    "编码": "code", "代码": "code", "网格编码": "grid", "网格": "grid", "名称": "name", "类别": "class",
+    "类型": "kind", "级别": "level", "上级": "parent", "户数": "households", "人数": "persons",
+    "楼栋数": "buildings", "地址": "address", "层数": "levels", "楼栋": "building", "楼栋编码": "building",
+    "房屋编码": "house", "经度": "lon", "纬度": "lat", "姓名": "name", "电话": "phone", "照片": "photo",
+    "职责": "duties", "值班时间": "hours", "接待时间": "hours", "工号": "id", "编号": "id", "人员编号": "id",
+    "员工": "staff", "网格员": "staff", "角色": "role", "职务": "role", "开始": "from", "结束": "to",
+    "核实日期": "verified_at", "时间": "time", "精度": "accuracy", "日期": "date", "社区": "unit",
+    "位置": "place", "安装日期": "installed_on", "检查日期": "checked_on",
 }  # fmt: skip
 
 #: Where the same Chinese header means another column: the key of the table itself.
@@ -234,27 +242,63 @@ def codes_as_text(values: pd.Series) -> pd.Series:
 
 
 def rename_headers(
-    frame: pd.DataFrame, table: str, rename: Mapping[str, str] | None = None, source: object = None
+    frame: pd.DataFrame, table: str | None, rename: Mapping[str, str] | None = None, source: object = None
 ) -> pd.DataFrame:
-    """`frame` with `rename` (theirs to ours) and the known Chinese headers applied."""
-    names = {str(k): v for k, v in (rename or {}).items()}
+    """`frame` with `rename` (theirs to ours) and the headers of `table` known in Chinese or in other case applied.
+
+    Parameters
+    ----------
+    frame : DataFrame or GeoDataFrame
+    table : str, optional
+        A key of :data:`TABLES`; without it only `rename` is applied.
+    rename : mapping, optional
+        Their headers to ours.
+    source : optional
+        The file's name, for messages.
+
+    Raises
+    ------
+    SchemaError
+        If a header to rename does not exist, or two columns would have one name.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> list(rename_headers(pd.DataFrame(columns=["网格编码", "NAME", "面积"]), "grid"))
+    ['code', 'name', '面积']
+    """
+    names = {str(k): str(v) for k, v in (rename or {}).items()}
     unknown = [theirs for theirs in names if theirs not in frame.columns]
     if unknown:
         raise SchemaError(
             "a column to rename does not exist", source=source, found=_listed(frame.columns), wanted=_listed(unknown)
         )
-    known = {**CHINESE, **_CHINESE_OF.get(table, {})}
-    own = {c.name for c in TABLES[table].columns} | {"lon", "lat"}
-    for header in frame.columns:
-        ours = known.get(str(header).strip())
-        if header not in names and ours in own and ours not in frame.columns and ours not in names.values():
-            names[header] = ours
-    return frame.rename(columns=names)
+    if table is not None:
+        known = {**CHINESE, **_CHINESE_OF.get(table, {})}
+        own = {c.name for c in TABLES[table].columns} | {"lon", "lat"}
+        for header in frame.columns:
+            plain = str(header).strip()
+            ours = known.get(plain, plain.lower())
+            if header not in names and ours in own and ours not in frame.columns and ours not in names.values():
+                names[header] = ours
+    place = frame.geometry.name if _has_geometry(frame) else None
+    out = frame.rename(columns=names)
+    doubled = out.columns[out.columns.duplicated()].unique()
+    if len(doubled):
+        raise SchemaError(
+            f"two columns would be called {_listed(doubled)}",
+            source=source,
+            found=_listed(frame.columns),
+            remedy="Rename the other one too.",
+        )
+    return out.set_geometry(names[place]) if place in names else out
 
 
-def check(
-    frame: pd.DataFrame, table: str, *, source: object = None, lenient: Iterable[str] = ()
-) -> pd.DataFrame:
+def _has_geometry(frame: pd.DataFrame) -> bool:
+    return isinstance(frame, gpd.GeoDataFrame) and frame.active_geometry_name is not None
+
+
+def check(frame: pd.DataFrame, table: str, *, source: object = None, lenient: Iterable[str] = ()) -> pd.DataFrame:
     """Check a table at the door and return it with its columns typed; the input is not changed.
 
     Parameters
@@ -428,7 +472,9 @@ def _check_geometry(frame: gpd.GeoDataFrame, spec: Table, source: object, skip: 
             "rows without geometry", source=source, ids=ids_of(frame, missing, spec.key), wanted=f"a {spec.shape} each"
         )
     wanted = _SHAPES[spec.shape or "any"]
-    wrong = ~missing & ~np.isin(frame.geom_type.to_numpy(dtype=object, na_value=""), wanted) if wanted else missing & False
+    wrong = (
+        ~missing & ~np.isin(frame.geom_type.to_numpy(dtype=object, na_value=""), wanted) if wanted else missing & False
+    )
     if wrong.any():
         raise GeometryError(
             f"geometry of the wrong type for a {spec.name}",

@@ -1,0 +1,8 @@
+"""Reads and writes the users' tables: vectors, OSM extracts, tracks."""
+
+from gridgis.files.osm import read_osm
+from gridgis.files.replace import write_text
+from gridgis.files.vectors import read, read_layer_beside
+from gridgis.files.writing import write, write_layers
+
+__all__ = ["read", "read_layer_beside", "read_osm", "write", "write_layers", "write_text"]
