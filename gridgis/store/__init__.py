@@ -75,15 +75,11 @@ class Store:
         """
         unknown = sorted(set(tables) - set(TABLES))
         if unknown:
-            raise StoreError(
-                "no such table", source=self.path, found=", ".join(unknown), wanted=", ".join(TABLES)
-            )
+            raise StoreError("no such table", source=self.path, found=", ".join(unknown), wanted=", ".join(TABLES))
         chosen = dict(settings or {})
         odd = sorted(str(k) for k, v in chosen.items() if not (isinstance(k, str) and isinstance(v, str)))
         if odd:
-            raise StoreError(
-                "settings are text", source=self.path, found=f"other values for {', '.join(odd)}"
-            )
+            raise StoreError("settings are text", source=self.path, found=f"other values for {', '.join(odd)}")
         prepared = {name: to_rows(tables[name], TABLES[name]) for name in sorted(tables)}
         with self._told("written"), self._engine.begin() as connection:
             # The first statement writes: so the lock is taken at once, and waited for.
@@ -114,9 +110,7 @@ class Store:
             There is no table of that name.
         """
         if table not in TABLES:
-            raise NotFoundError(
-                "no such table", source=self.path, found=repr(table), wanted=", ".join(TABLES)
-            )
+            raise NotFoundError("no such table", source=self.path, found=repr(table), wanted=", ".join(TABLES))
         kept: Table = TABLES[table]
         with self._told("read"), self._engine.connect() as connection:
             rows = connection.execute(select(kept).order_by(kept.c.row)).all()
@@ -135,7 +129,7 @@ class Store:
         """All settings, by key."""
         with self._told("read"), self._engine.connect() as connection:
             found = connection.execute(select(Setting.key, Setting.value).order_by(Setting.key))
-            return dict(found.tuples().all())
+            return {row.key: row.value for row in found}
 
     def revision(self) -> int:
         """How often the store was saved, 0 for a new one: the key of what is computed from its content."""
@@ -150,7 +144,7 @@ class Store:
             raise StoreError(
                 f"the store cannot be {done}: {getattr(error, 'orig', None) or error}",
                 source=self.path,
-                remedy="What was saved before is whole. Make room on the disk, and see who else holds the file.",
+                remedy="What was saved before is whole. Make room on the disk; see who holds the file.",
             ) from error
 
 

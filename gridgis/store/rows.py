@@ -52,7 +52,8 @@ def to_rows(frame: pd.DataFrame, table: Table) -> tuple[list[dict[str, Any]], di
     note = {
         "named": [str(c) for c in frame.columns if c in known],
         "extra": [[str(c), str(frame[c].dtype)] for c in extra],
-        "placed": placed,
+        # An empty frame says nothing about the kind of frame that was meant.
+        "placed": placed or len(frame) == 0,
     }
     names = list(values)
     rows = [dict(zip(names, row, strict=True)) for row in zip(*values.values(), strict=True)]
@@ -63,9 +64,7 @@ def to_frame(rows: Sequence[Any], table: Table, note: dict[str, Any]) -> pd.Data
     """Rows of `table`, in the order of its columns, as a frame: the contract's columns, then the others."""
     by_name = dict(zip([c.name for c in table.columns], zip(*rows, strict=True), strict=True)) if rows else {}
     known = named_columns(table)
-    contract = (
-        [c.name for c in schema.TABLES[table.name].columns] if table.name in schema.TABLES else list(known)
-    )
+    contract = [c.name for c in schema.TABLES[table.name].columns] if table.name in schema.TABLES else list(known)
     names = contract + [name for name in note.get("named", []) if name not in contract]
     data = {name: _series(by_name.get(name, ()), known[name]) for name in names}
     extras = by_name.get("extra", ())
@@ -138,9 +137,7 @@ def _values(values: pd.Series, column: Column[Any], source: str) -> list[Any]:
     missing = values.isna().tolist()
     convert = _INTO[kind]
     try:
-        return [
-            None if gone else convert(value) for value, gone in zip(values.tolist(), missing, strict=True)
-        ]
+        return [None if gone else convert(value) for value, gone in zip(values.tolist(), missing, strict=True)]
     except (TypeError, ValueError) as error:
         raise StoreError(
             f"the column {column.name!r} holds what does not fit: {error}",
@@ -225,7 +222,5 @@ def _series(values: Sequence[Any], column: Column[Any]) -> pd.Series:
 def _restored(values: list[Any], dtype: str) -> pd.Series:
     """A column out of ``extra`` with the type it had."""
     if dtype.startswith("datetime64"):
-        return pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601", utc="," in dtype).astype(
-            dtype
-        )
+        return pd.to_datetime(pd.Series(values, dtype=object), format="ISO8601", utc="," in dtype).astype(dtype)
     return pd.Series(values, dtype=dtype)

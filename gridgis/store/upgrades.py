@@ -36,9 +36,7 @@ def folder() -> Path:
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / "env.py").is_file():
             return Path(place)
-    raise StoreError(
-        "the migrations are missing", found=f"no package {_PACKAGE}", remedy="Install gridgis again."
-    )
+    raise StoreError("the migrations are missing", found=f"no package {_PACKAGE}", remedy="Install gridgis again.")
 
 
 def config() -> Config:
@@ -102,9 +100,7 @@ def _version(path: Path) -> str | None:
         if VERSION_TABLE in tables:
             found = connection.execute("SELECT version_num FROM gridgis_version").fetchone()
     except sqlite3.Error as error:
-        raise StoreError(
-            f"the file is no store of gridgis: {error}", source=path, remedy="Check the path."
-        ) from error
+        raise StoreError(f"the file is no store of gridgis: {error}", source=path, remedy="Check the path.") from error
     finally:
         connection.close()
     if tables and VERSION_TABLE not in tables:
