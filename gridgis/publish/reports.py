@@ -1,0 +1,247 @@
+"""A self-contained page about a build: verdict, defects, loads, who is where, patrols, and what was assumed.
+
+The page asks nothing of any other host, runs no script, and names no resident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import geopandas as gpd
+import jinja2
+import numpy as np
+import pandas as pd
+
+from gridgis.publish import words
+from gridgis.publish.plates import draw_plate
+
+#: How many rows of a long list are written out; the rest is counted.
+SHOWN = 200
+_SHARES = {"max_deviation": True, "mean_deviation": False, "road_share": False, "tolerance": False}
+
+
+def build_report(
+    *,
+    title: str,
+    verdict: Mapping[str, Any],
+    partition: Mapping[str, Any] | None,
+    grids: gpd.GeoDataFrame,
+    chain: Mapping[str, Any] | None,
+    coverage: pd.DataFrame | None,
+    patrols: pd.DataFrame | None,
+    rules: pd.DataFrame | None,
+    notes: Sequence[str],
+    sources: Sequence[str],
+    made: str,
+) -> str:
+    """A build as one HTML page, Chinese first and English beside it.
+
+    Parameters
+    ----------
+    title : str
+        The name of the place.
+    verdict : mapping
+        What ``gridgis validate --json`` prints.
+    partition : mapping or None
+        What ``gridgis partition --json`` prints; None where the grids came from outside.
+    grids : GeoDataFrame
+        The grids, described or not; any CRS.
+    chain : mapping or None
+        Counts of the chain: figures, and mappings of figures. Lists are counted, never written out.
+    coverage, patrols, rules : DataFrame or None
+        Results of the patrols; their ``attrs["parameters"]`` are printed with them.
+    notes, sources : sequence of str
+        What was assumed or warned of; whom to credit.
+    made : str
+        When it was made, as it is to be printed.
+
+    Returns
+    -------
+    str
+        The page. Lists are cut at :data:`SHOWN` rows and say so. The same arguments give the same bytes.
+    """
+    defects = list(verdict.get("defects", ()))
+    page = _template().render(
+        title=title,
+        made=made,
+        verdict=verdict,
+        defects=[_defect(d) for d in defects[:SHOWN]],
+        more_defects=max(0, len(defects) - SHOWN),
+        errors=sum(d["severity"] == "error" for d in defects),
+        warnings=sum(d["severity"] != "error" for d in defects),
+        counts=[(words.pair(words.DEFECTS, kind), n) for kind, n in verdict.get("counts", {}).items() if n],
+        plate=draw_plate(grids, [(d.get("lon"), d.get("lat")) for d in defects]),
+        grids=_grids(grids),
+        partition=None if partition is None else _partition(partition),
+        chain=None if chain is None else _chain(chain),
+        coverage=None if coverage is None else _coverage(coverage),
+        patrols=None if patrols is None else _patrols(patrols),
+        rules=None if rules is None else _rules(rules),
+        notes=list(notes),
+        sources=list(sources),
+    )
+    return page + "\n"
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters.update(figure=figure, percent=percent, day=_day, parameters=_parameters)
+    return environment.from_string((files("gridgis.publish") / "report.html").read_text("utf-8"))
+
+
+def figure(value: Any) -> str:
+    """A number as a reader wants it: whole ones grouped, others with three figures or so; a dash for none.
+
+    Examples
+    --------
+    >>> figure(27000), figure(0.03333), figure(1234.56), figure(float("nan"))
+    ('27,000', '0.0333', '1,235', '–')
+    """
+    if value is None or (not isinstance(value, str | list | tuple | dict) and pd.isna(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "是 yes" if value else "否 no"
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return ", ".join(map(figure, value)) if isinstance(value, list | tuple) else str(value)
+    number = float(value)
+    if number == round(number) or abs(number) >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:.3g}"
+
+
+def percent(value: Any, signed: bool = False) -> str:
+    """A fraction as percent with one decimal; a dash for none.
+
+    Examples
+    --------
+    >>> percent(0.8659), percent(-0.25, signed=True)
+    ('86.6 %', '−25.0 %')
+    """
+    if value is None or pd.isna(value):
+        return "–"
+    return f"{100 * float(value):{'+' if signed else ''}.1f} %".replace("-", "−")
+
+
+def _day(value: Any) -> str:
+    if value is None or pd.isna(value):
+        return "–"
+    return value.strftime("%Y-%m-%d") if isinstance(value, date | pd.Timestamp) else str(value)
+
+
+def _parameters(values: Any) -> list[tuple[str, str]]:
+    """Parameters as name and value; small numbers as they are."""
+    return [(name, str(value) if isinstance(value, float) else figure(value)) for name, value in values.items()]
+
+
+def _defect(defect: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": words.pair(words.DEFECTS, defect["kind"]),
+        "severity": words.pair(words.SEVERITIES, defect["severity"]),
+        "grave": defect["severity"] == "error",
+        "codes": "、".join(map(str, defect.get("codes", ()))),
+        "area_m2": defect.get("area_m2"),
+        "width_m": defect.get("width_m"),
+        "place": _place(defect.get("lon"), defect.get("lat")),
+        "message": defect.get("message") or "",
+    }
+
+
+def _place(lon: Any, lat: Any) -> str:
+    return "–" if lon is None or lat is None or pd.isna(lon) or pd.isna(lat) else f"{lon:.6f}, {lat:.6f}"
+
+
+def _grids(grids: gpd.GeoDataFrame) -> list[dict[str, Any]]:
+    wanted = ("code", "name", "households", "estimated", "persons", "deviation", "road_share", "bounds_text")
+    there = [name for name in wanted if name in grids.columns]
+    rows = pd.DataFrame(grids[there]).to_dict("records")
+    blank = dict.fromkeys(wanted)
+    return [{**blank, **{k: None if pd.isna(v) else v for k, v in row.items()}} for row in rows]
+
+
+def _partition(summary: Mapping[str, Any]) -> dict[str, Any]:
+    figures = []
+    for name, word in words.PARTITION.items():
+        if name in summary:
+            value = summary[name]
+            text = percent(value, _SHARES[name]) if name in _SHARES else figure(value)
+            figures.append((word, text))
+    off = list(summary.get("off", ()))
+    return {
+        "figures": figures,
+        "off": off[:SHOWN],
+        "more": max(0, len(off) - SHOWN),
+        "parameters": summary.get("parameters", {}),
+    }
+
+
+def _chain(counts: Mapping[str, Any], above: tuple[str, str] = ("", "")) -> list[tuple[tuple[str, str], int]]:
+    """Figures of the chain, those inside others with both names; whatever is no figure is counted or left out."""
+    rows: list[tuple[tuple[str, str], int]] = []
+    for name, value in counts.items():
+        chinese, english = words.pair(words.CHAIN, name)
+        named = (" · ".join(filter(None, (above[0], chinese))), " · ".join(filter(None, (above[1], english))))
+        if isinstance(value, Mapping):
+            rows += _chain(value, named)
+        elif isinstance(value, int | float | np.integer | np.floating):
+            rows.append((named, int(value)))
+        elif isinstance(value, list | tuple | pd.DataFrame):
+            rows.append((named, len(value)))
+    return rows
+
+
+def _coverage(coverage: pd.DataFrame) -> dict[str, Any]:
+    ordered = coverage.sort_values(["grid", "from"], kind="stable")
+    return {
+        "rows": ordered.head(SHOWN).to_dict("records"),
+        "more": max(0, len(ordered) - SHOWN),
+        "parameters": coverage.attrs.get("parameters", {}),
+    }
+
+
+def _patrols(patrols: pd.DataFrame) -> dict[str, Any]:
+    """Walks added up for each member of staff and grid."""
+    known = patrols.assign(grid=patrols["grid"].astype(object).where(patrols["grid"].notna(), "–"))
+    added = known.groupby(["staff", "grid"], sort=True).agg(
+        patrols=("patrol", "nunique"), minutes=("inside_min", "sum"), metres=("inside_m", "sum")
+    )
+    return {
+        "rows": added.reset_index().head(SHOWN).to_dict("records"),
+        "more": max(0, len(added) - SHOWN),
+        "parameters": patrols.attrs.get("parameters", {}),
+    }
+
+
+def _rules(rules: pd.DataFrame) -> dict[str, Any]:
+    results = [r for r in words.RESULTS if (rules["result"] == r).any()]
+    results += sorted(set(rules["result"]) - set(words.RESULTS))
+    tally = rules.groupby(["rule", "result"], sort=True).size()
+    wanted = rules.groupby("rule", sort=True)["wanted"].first()
+    summary = [
+        {"rule": rule, "wanted": wanted[rule], "counts": [int(tally.get((rule, result), 0)) for result in results]}
+        for rule in sorted(set(rules["rule"]))
+    ]
+    listed = rules[(rules["result"] != "kept").to_numpy()]
+    return {
+        "results": [words.pair(words.RESULTS, r) for r in results],
+        "summary": summary,
+        "rows": [_rule(row) for row in _records(listed.head(SHOWN))],
+        "more": max(0, len(listed) - SHOWN),
+        "parameters": rules.attrs.get("parameters", {}),
+    }
+
+
+def _rule(row: Mapping[str, Any]) -> dict[str, Any]:
+    subject = [str(row[name]) for name in ("staff", "grid") if not pd.isna(row.get(name))]
+    return {**row, "subject": " · ".join(subject) or "–", "result_words": words.pair(words.RESULTS, row["result"])}
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = pd.DataFrame(frame).to_dict("records")
+    return rows
