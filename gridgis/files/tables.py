@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from gridgis.errors import CRSError, GeometryError, InputError, SchemaError
 
 # A number as a program writes it: no leading zero, no sign of plus; an exponent only in the way of repr ("1e-07").
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?(e[+-]\d+)?")
+# The WKT of a city's outline is longer than the 131,072 characters that csv allows by itself.
+_LONGEST_CELL = 2**31 - 1
+_OPEN_RING = "a ring that is not closed"
 _GEOJSON_TYPES = {
     "FeatureCollection", "Feature", "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon",
     "GeometryCollection",
@@ -48,28 +51,48 @@ def decode(path: Path) -> str:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table of separated values (comma, semicolon or tab), all as text; only blank cells are missing (None).
+    """A table of separated values (comma, semicolon or tab), all as text; blank cells are None.
+
+    Rows may be shorter than the header, because Excel leaves the last blank cells of a row out.
 
     Raises
     ------
     InputError
-        If the file is not text, or a row has more cells than the header or an open quote.
+        If the file is not text, a row has more cells than the header, or the last row is cut off.
     """
     text = decode(path)
-    head = text.lstrip().split("\n", 1)[0]
-    if not head.strip():
-        raise InputError("the file is empty", source=path, wanted="a header and rows")
+    head = next(iter(text.splitlines()), "")
+    # csv knows quotes: a separator inside one does not count.
+    separator = max(",;\t", key=lambda s: len(next(csv.reader([head], delimiter=s), [])))
+    limit = csv.field_size_limit(_LONGEST_CELL)
     try:
-        # csv knows quotes: a separator inside one does not count.
-        separator = max(",;\t", key=lambda s: len(next(csv.reader([head], delimiter=s))))
-        frame = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, na_values=[""], index_col=False
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise InputError("the table is not whole (was it cut off?)", source=path, found=str(error)) from error
+    finally:
+        csv.field_size_limit(limit)
+    cut_off = bool(rows) and text[-1] not in "\r\n" and len(rows[-1]) < len(rows[0])
+    rows = [row for row in rows if any(cell.strip() for cell in row)]
+    if not rows:
+        raise InputError("the file is empty", source=path, wanted="a header and rows")
+    header, body = [name.strip() for name in rows[0]], rows[1:]
+    long = [number for number, row in enumerate(body, 1) if any(cell.strip() for cell in row[len(header) :])]
+    if long or cut_off:
+        raise InputError(
+            "rows with more cells than the header" if long else "the last row is cut off",
+            source=path,
+            ids=long or [len(body)],
+            found=", ".join(repr(cell) for cell in (body[long[0] - 1] if long else body[-1]))[:200],
+            wanted=f"{len(header)} cells",
+            remedy='Put cells that hold a separator into quotes ("…").' if long else "",
         )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-        raise InputError("the table cannot be read", source=path, found=str(error).strip()) from error
-    frame.columns = pd.Index([str(name).strip() for name in frame.columns], dtype=object)
-    frame = frame.astype(object)
-    return frame.where(frame.notna(), None)
+    doubled = sorted({name for name in header if name and header.count(name) > 1})
+    if doubled:
+        raise SchemaError("two columns have one name", source=path, found=", ".join(doubled))
+    width = len(header)
+    cells = [[cell if cell.strip() else None for cell in row[:width]] + [None] * (width - len(row)) for row in body]
+    frame = pd.DataFrame(cells, columns=pd.Index(header, dtype=object), dtype=object)
+    return frame.loc[:, [bool(name) or frame.iloc[:, i].notna().any() for i, name in enumerate(header)]]
 
 
 def infer_types(frame: pd.DataFrame, as_text: Iterable[str] = ()) -> pd.DataFrame:
@@ -78,7 +101,7 @@ def infer_types(frame: pd.DataFrame, as_text: Iterable[str] = ()) -> pd.DataFram
     A code with a leading zero ("007") is no number.
     """
     kept = set(as_text)
-    return frame.apply(lambda values: values if values.name in kept else _inferred(values))
+    return frame.assign(**{c: _inferred(frame[c]) for c in frame.columns if c not in kept})
 
 
 def _inferred(values: pd.Series) -> pd.Series:
@@ -167,24 +190,33 @@ def with_wkt(frame: pd.DataFrame, column: str, crs: pyproj.CRS | None, source: o
     srids = sorted({p[1] for p in parts if p is not None and p[1]})
     if len(srids) > 1:
         raise CRSError("the rows name more than one CRS", source=source, found=", ".join(srids))
-    shapes = np.full(len(frame), None, dtype=object)
-    bad: dict[int, str] = {}
-    for i, part in enumerate(parts):
-        try:
-            shapes[i] = None if part is None else shapely.from_wkt(part[2])
-        except shapely.GEOSException as error:
-            bad[i + 1] = _reason(error)
-    _refuse(bad, source)
+    bare = np.array([None if p is None else p[2] for p in parts], dtype=object)
+    refuse_shapes(unreadable(bare, shapely.from_wkt), source)
+    shapes = shapely.from_wkt(bare)
     named = f"EPSG:{srids[0]}" if srids else crs
     return gpd.GeoDataFrame(frame.drop(columns=column), geometry=shapes, crs=named)
 
 
+def unreadable(shapes: Iterable[Any], parse: Callable[[Any], Any]) -> dict[int, str]:
+    """The numbers (from 1) of the shapes that `parse` (from_geojson, from_wkt, from_wkb) cannot read, and why."""
+    bad = {}
+    for number, shape in enumerate(shapes, 1):
+        try:
+            parse(shape)
+        except shapely.GEOSException as error:
+            bad[number] = _reason(error)
+    return bad
+
+
 def _reason(error: Exception) -> str:
     text = str(error)
-    return "a ring that is not closed" if "closed" in text else text.split(": ", 1)[-1].strip()
+    if "closed" in text:
+        return _OPEN_RING
+    return "coordinates that are not numbers" if "json.exception" in text else text.split(": ", 1)[-1].strip(" !")
 
 
-def _refuse(bad: dict[int, str], source: object) -> None:
+def refuse_shapes(bad: dict[int, str], source: object) -> None:
+    """Raise a :class:`GeometryError` for rows (numbered from 1) and what is wrong with each, if there are any."""
     if bad:
         reasons = list(dict.fromkeys(bad.values()))
         raise GeometryError(
@@ -192,7 +224,7 @@ def _refuse(bad: dict[int, str], source: object) -> None:
             source=source,
             ids=bad,
             found="; ".join(reasons[:3]),
-            remedy="Close each ring: its last position is its first." if "a ring that is not closed" in reasons else "",
+            remedy="Close each ring: its last position is its first." if _OPEN_RING in reasons else "",
         )
 
 
@@ -218,7 +250,7 @@ def read_geojson(path: Path, crs: pyproj.CRS | None = None) -> tuple[str, gpd.Ge
     if not isinstance(data, dict) or data.get("type") not in _GEOJSON_TYPES:
         return None
     features = _features(data, path)
-    frame = pd.DataFrame([f["properties"] for f in features], index=pd.RangeIndex(len(features)))
+    frame = _table([f["properties"] for f in features])
     texts = [json.dumps(f["geometry"]) if f["geometry"] else None for f in features]
     shapes = _shapes(texts, path)
     name = "geometry" if "geometry" not in frame.columns else "geometry_"
@@ -230,6 +262,18 @@ def read_geojson(path: Path, crs: pyproj.CRS | None = None) -> tuple[str, gpd.Ge
     if crs is not None and (np.abs(bounds) > [180, 90, 180, 90]).any():
         return str(data.get("name", path.stem)), out.set_crs(crs)
     return str(data.get("name", path.stem)), out.set_crs(WGS84)
+
+
+def _table(records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A column for each key, whole numbers whole even where some are missing (a float would change long codes)."""
+    columns = {}
+    for key in dict.fromkeys(key for record in records for key in record):
+        values = [record.get(key) for record in records]
+        whole = {type(v) for v in values} == {int, type(None)} and all(v is None or abs(v) < 2**63 for v in values)
+        columns[key] = pd.Series(values, dtype="Int64" if whole else None)
+        if not pd.api.types.is_numeric_dtype(columns[key]) and columns[key].dtype != bool:
+            columns[key] = pd.Series(values, dtype=object)
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(records)))
 
 
 def _features(data: dict[str, Any], path: Path) -> list[dict[str, Any]]:
@@ -255,13 +299,7 @@ def _shapes(texts: Sequence[str | None], source: object) -> np.ndarray:
     try:
         return np.asarray(shapely.from_geojson(np.array(texts, dtype=object)), dtype=object)
     except shapely.GEOSException:
-        bad = {}
-        for i, text in enumerate(texts):
-            try:
-                shapely.from_geojson(text)
-            except shapely.GEOSException as error:
-                bad[i + 1] = _reason(error)
-        _refuse(bad, source)
+        refuse_shapes(unreadable(texts, shapely.from_geojson), source)
         raise
 
 

@@ -14,12 +14,22 @@ import pyarrow as pa
 import pyarrow.parquet
 import pyogrio
 import pyogrio.errors
+import pyogrio.raw
 import pyproj
 import shapely
 
 from gridgis.crs import from_datum, require_crs
 from gridgis.errors import CRSError, GridgisWarning, InputError, NotFoundError, SchemaError
-from gridgis.files.tables import check_degrees, infer_types, read_csv, read_geojson, with_points, with_wkt
+from gridgis.files.tables import (
+    check_degrees,
+    infer_types,
+    read_csv,
+    read_geojson,
+    refuse_shapes,
+    unreadable,
+    with_points,
+    with_wkt,
+)
 from gridgis.schema import TABLES, check, codes_as_text, rename_headers
 
 _CSV = (".csv", ".tsv", ".txt")
@@ -32,6 +42,9 @@ _GDAL_ERRORS = (
     pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FeatureError,
     pyogrio.errors.FieldError, pyogrio.errors.GeometryError, UnicodeDecodeError, RuntimeError, ValueError, OSError,
 )  # fmt: skip
+# Whole numbers with gaps stay whole: as floats, codes of more than 15 digits would be rounded.
+_EXACT = {"integer_object_nulls": True}
+_EXACT_FLOATS = 2**53
 _UNIT_DIGITS, _LONG_DIGITS = 9, 12
 
 
@@ -191,10 +204,10 @@ def _load_osm(path: Path, layer: str | None, table: str | None) -> gpd.GeoDataFr
 def _load_parquet(path: Path) -> gpd.GeoDataFrame | pd.DataFrame:
     try:
         if b"geo" in (pa.parquet.read_schema(path).metadata or {}):
-            frame = gpd.read_parquet(path)
+            frame = gpd.read_parquet(path, to_pandas_kwargs=_EXACT)
             named = None if frame.crs is None else frame.crs.to_authority(min_confidence=100)
             return frame if named is None else frame.set_crs(":".join(named), allow_override=True)
-        return pd.read_parquet(path)
+        return pa.parquet.read_table(path).to_pandas(**_EXACT)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(
             "the file cannot be read as Parquet (was it cut off?)", source=path, found=_first_line(error)
@@ -207,6 +220,10 @@ def _load_gdal(path: Path, layer: str | None, table: str | None) -> gpd.GeoDataF
         warnings.simplefilter("always")
         try:
             frame = _read_gdal(path, chosen)
+        except shapely.GEOSException:
+            raw = pyogrio.raw.read(path, layer=chosen, columns=[])[2]
+            refuse_shapes(unreadable(raw, shapely.from_wkb), path)
+            raise
         except _GDAL_ERRORS as error:
             raise InputError(
                 "the file cannot be read (was it cut off?)", source=path, found=_first_line(error)
@@ -219,6 +236,46 @@ def _load_gdal(path: Path, layer: str | None, table: str | None) -> gpd.GeoDataF
 
 def _read_gdal(path: Path, layer: str) -> gpd.GeoDataFrame | pd.DataFrame:
     info = pyogrio.read_info(path, layer=layer)
+    _check_length(path)
+    frame = _read_encoded(path, layer, info)
+    if 0 <= info["features"] != len(frame):
+        raise InputError(
+            "the file was cut off",
+            source=path,
+            found=f"{len(frame)} features",
+            wanted=f"the {info['features']} it names",
+        )
+    return _exact_integers(frame, path, layer, info)
+
+
+def _check_length(path: Path) -> None:
+    """A shapefile names its own length (in words of two bytes); GDAL reads a shorter one as missing shapes."""
+    if path.suffix.lower() == ".shp":
+        with path.open("rb") as file:
+            named = 2 * int.from_bytes(file.read(28)[24:28], "big")
+        if path.stat().st_size < named:
+            raise InputError(
+                "the file was cut off",
+                source=path,
+                found=f"{path.stat().st_size} bytes",
+                wanted=f"the {named} it names",
+            )
+
+
+def _exact_integers(frame: Any, path: Path, layer: str, info: Mapping[str, Any]) -> Any:
+    """Long codes stored as whole numbers with gaps: as exact numbers, where floats would have rounded them."""
+    whole = [str(f) for f, kind in zip(info["fields"], info["dtypes"], strict=True) if kind == "int64"]
+    rounded = [f for f in whole if frame[f].dtype == float and frame[f].abs().max() >= _EXACT_FLOATS]
+    if not rounded:
+        return frame
+    exact = pyogrio.read_dataframe(
+        path, layer=layer, columns=rounded, read_geometry=False, use_arrow=True,
+        arrow_to_pandas_kwargs=_EXACT,
+    )  # fmt: skip
+    return frame.assign(**{f: exact[f] for f in rounded})
+
+
+def _read_encoded(path: Path, layer: str, info: Mapping[str, Any]) -> gpd.GeoDataFrame | pd.DataFrame:
     # A shapefile that does not say its encoding: Chinese ones are UTF-8 or GB 18030, never Latin-1 as GDAL assumes.
     if info["driver"] == "ESRI Shapefile" and info["encoding"] == "ISO-8859-1":
         try:
@@ -330,4 +387,5 @@ def _short(code: object) -> object:
 
 
 def _first_line(error: object) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line.split("; It might help")[0].rstrip(".")
