@@ -56,7 +56,8 @@ class GridLocator:
         self._bounds: Floats = shapely.bounds(self._shapes).reshape(-1, 4)
         self._ready: Bools = np.zeros(len(self._shapes), dtype=bool)
         self._lock = threading.Lock()
-        self._extent: Floats = shapely.total_bounds(self._shapes)
+        used = self._bounds[~np.isnan(self._bounds).any(axis=1)]
+        self._extent = (*used[:, :2].min(axis=0), *used[:, 2:].max(axis=0)) if len(used) else (np.nan,) * 4
 
     def __len__(self) -> int:
         return len(self._shapes)

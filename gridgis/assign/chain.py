@@ -187,7 +187,8 @@ def _grids_of_houses(
 def _of_building(houses: pd.DataFrame, built: pd.Series) -> Texts:
     """Grid of the building of each house; None where the building is not known, or in no grid."""
     row = built.index.get_indexer(_building_codes(houses))
-    return np.append(np.asarray(built, dtype=object), np.array([None]))[row]
+    grid: Texts = np.append(np.asarray(built, dtype=object), np.array([None]))[row]
+    return grid
 
 
 def _building_codes(houses: pd.DataFrame) -> Texts:

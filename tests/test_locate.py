@@ -1,0 +1,189 @@
+"""GridLocator: always what shapely's `intersects` says, the lowest row winning."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import shapely
+import shapes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridgis import locate
+from gridgis.errors import InputError
+from gridgis.locate import GridLocator
+
+
+def by_hand(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Which point intersects which grid, one by one and unprepared: rows are points, columns are grids."""
+    points = np.full(len(x), None, dtype=object)
+    placed = np.isfinite(x) & np.isfinite(y)
+    points[placed] = shapely.points(x[placed], y[placed])
+    polygons = shapely.from_wkb(shapely.to_wkb(np.array(grids.geometry, dtype=object)))  # copies, never prepared
+    return shapely.intersects(polygons[None, :], points[:, None])
+
+
+def awkward_points(grids: gpd.GeoSeries, seed: int = 0, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices, points on and one step beside edges, points all over and outside, NaN and infinity."""
+    rng = np.random.default_rng(seed)
+    corners = shapely.get_coordinates(np.array(grids.geometry, dtype=object))
+    if len(corners) == 0:
+        corners = np.zeros((2, 2))
+    ends = corners[1:]
+    share = rng.random((len(ends), 1)).round(2)
+    on_edges = corners[:-1] * (1 - share) + ends * share
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    margin = (high - low) / 5 + 1
+    all_over = rng.uniform(low - margin, high + margin, (count, 2))
+    sound = np.vstack([corners, on_edges, (corners[:-1] + ends) / 2, all_over])
+    beside = np.nextafter(sound, rng.choice([-np.inf, np.inf], sound.shape))
+    nowhere = [(np.nan, 0), (0, np.nan), (np.inf, 0), (0, -np.inf), (1e300, 1e300)]
+    x, y = np.vstack([sound, beside, nowhere]).T
+    return x, y
+
+
+def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray) -> None:
+    hits = by_hand(grids, x, y)
+    locator = GridLocator(grids)
+    wanted = np.where(hits.any(axis=1), hits.argmax(axis=1), -1) if hits.size else np.full(len(x), -1)
+    assert locator.locate(x, y).tolist() == wanted.tolist()
+    points, rows = locator.candidates(x, y)
+    assert np.column_stack([points, rows]).tolist() == np.argwhere(hits).tolist()
+
+
+_place = st.tuples(st.integers(-6, 6), st.integers(-6, 6))
+_fine_place = st.tuples(st.floats(-6, 6, width=32), st.floats(-6, 6, width=32))
+
+
+@st.composite
+def polygons(draw: st.DrawFn) -> shapely.Geometry | None:
+    """A valid polygon of any kind, most on a lattice so that they share edges and nodes; None and empty too."""
+    kind = draw(st.sampled_from(["box", "hull", "fine", "disc", "ring", "two", "none", "empty"]))
+    if kind in ("none", "empty"):
+        return None if kind == "none" else shapely.Polygon()
+    if kind in ("hull", "fine"):
+        places = draw(st.lists(_place if kind == "hull" else _fine_place, min_size=3, max_size=9))
+        hull = shapely.convex_hull(shapely.MultiPoint(places))
+        return hull if hull.geom_type == "Polygon" and hull.is_valid else shapely.Polygon()
+    x, y = draw(_place)
+    width, height = draw(st.integers(3, 6)), draw(st.integers(3, 6))
+    shape = shapely.box(x, y, x + width, y + height)
+    if kind == "disc":
+        return shapely.Point(x, y).buffer(width / 3)
+    if kind == "ring":
+        return shape.difference(shapely.box(x + 1, y + 1, x + width - 1, y + height - 1))
+    if kind == "two":
+        return shapely.union_all([shape, shapely.box(x + 20, y, x + 21, y + 1)])
+    return shape
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(polygons(), min_size=0, max_size=8), st.integers(0, 99))
+def test_any_polygons_and_any_points_are_as_intersects_says(drawn: list[shapely.Geometry], seed: int) -> None:
+    grids = gpd.GeoSeries(drawn, dtype="geometry")
+    lattice = np.array(list(itertools.product(range(-7, 14), repeat=2)), dtype=float)
+    x, y = awkward_points(grids, seed, count=40)
+    check(grids, np.concatenate([lattice[:, 0], x]), np.concatenate([lattice[:, 1], y]))
+
+
+@pytest.mark.parametrize("name", [*shapes.CLEAN, "overlap", "gap", "duplicate", "contained", "empty", "multipart"])
+@pytest.mark.parametrize("degrees", [False, True])
+def test_every_shape_of_the_zoo(name: str, degrees: bool) -> None:
+    grids = {**shapes.CLEAN, **shapes.FAULTY}[name]()
+    if degrees:
+        grids = shapes.in_degrees(grids)
+    check(grids, *awkward_points(grids))
+
+
+def test_slivers_of_a_tenth_of_a_micrometre() -> None:
+    edges = np.cumsum(np.full(40, 1e-7)) + shapes.X0
+    grids = gpd.GeoSeries([shapely.box(a, 0, b, 1) for a, b in itertools.pairwise(edges)])
+    check(grids, *awkward_points(grids))
+
+
+def test_small_chunks_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    grids = shapes.contained()
+    x, y = awkward_points(grids, count=500)
+    whole = GridLocator(grids).locate(x, y)
+    monkeypatch.setattr(locate, "_CHUNK", 37)
+    monkeypatch.setattr(locate, "_PAIRS", 5)
+    assert GridLocator(grids).locate(x, y).tolist() == whole.tolist()
+    check(grids, x, y)
+
+
+def test_the_lowest_row_wins_a_border_whatever_the_order_of_the_rows() -> None:
+    grids = shapes.squares()
+    x, y = [shapes.X0 + 100.0], [shapes.Y0 + 100.0]  # where four cells meet
+    assert grids["code"].iloc[GridLocator(grids).locate(x, y)].tolist() == ["11"]
+    turned = grids.iloc[::-1]
+    assert turned["code"].iloc[GridLocator(turned).locate(x, y)].tolist() == ["22"]
+
+
+def test_borders_are_edges_nodes_and_rims_of_holes() -> None:
+    grids = shapes.donut()
+    x = shapes.X0 + np.array([0.0, 100.0, 150.0, 50.0, 150.0, 300.0, 400.0, np.nan])
+    y = shapes.Y0 + np.array([0.0, 150.0, 100.0, 50.0, 150.0, 7.0, 0.0, 0.0])
+    assert GridLocator(grids).on_border(x, y).tolist() == [True, True, True, False, False, True, False, False]
+
+
+def test_threads_and_copies_agree() -> None:
+    grids = shapes.voronoi(200)
+    x, y = awkward_points(grids, count=5000)
+    wanted = GridLocator(grids).locate(x, y).tolist()
+    shared = GridLocator(grids)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: shared.locate(x, y).tolist(), range(16)))
+    assert answers == [wanted] * 16
+
+
+def test_the_frame_is_not_touched_and_not_followed() -> None:
+    grids = shapes.squares()
+    before = grids.copy()
+    locator = GridLocator(grids)
+    locator.locate([shapes.X0 + 1.0], [shapes.Y0 + 1.0])
+    assert grids.equals(before)
+    assert not shapely.is_prepared(grids.geometry.array).any()
+    grids.loc[:, "geometry"] = None
+    assert locator.locate([shapes.X0 + 1.0], [shapes.Y0 + 1.0]).tolist() == [0]
+
+
+def test_no_points_no_grids_and_whole_numbers() -> None:
+    grids = shapes.squares()
+    assert GridLocator(grids).locate([], []).tolist() == []
+    assert GridLocator(grids.iloc[:0]).locate([1.0], [1.0]).tolist() == [-1]
+    assert len(GridLocator(grids)) == 9
+    x, y = np.array([447_050]), np.array([4_427_050], dtype=np.int32)
+    found = GridLocator(grids).locate(x, y)
+    assert found.tolist() == [0]
+    assert found.dtype == np.int64
+
+
+def test_other_names_of_the_geometry_column() -> None:
+    grids = shapes.squares().rename_geometry("ground")
+    grids["old"] = None
+    assert GridLocator(grids).locate([shapes.X0 + 250.0], [shapes.Y0 + 250.0]).tolist() == [8]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([1.0, 2.0], [1.0], r"x and y do not fit each other; found shapes \(2,\) and \(1,\)"),
+        ([[1.0]], [[1.0]], r"found shapes \(1, 1\)"),
+        (["east"], [1.0], "the coordinates are not numbers"),
+    ],
+)
+def test_coordinates_that_cannot_be_used(x: list[object], y: list[object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        GridLocator(shapes.squares()).locate(x, y)
+
+
+@pytest.mark.places
+def test_a_real_city(places: Path) -> None:
+    grids = gpd.read_file(places / "cambridge" / "PUBLICSAFETY_PoliceResponseDistricts.geojson")
+    assert len(grids) == 117
+    check(grids, *(part[::20] for part in awkward_points(grids, count=2000)))
