@@ -51,7 +51,7 @@ def draw_plate(grids: gpd.GeoDataFrame, marks: Any = ()) -> Plate:
     Parameters
     ----------
     grids : GeoDataFrame
-        With a code; rows without geometry are left out.
+        With a code; rows without geometry or area are left out.
     marks : sequence of (lon, lat), degrees of WGS 84
         Places to be marked.
 
@@ -62,7 +62,8 @@ def draw_plate(grids: gpd.GeoDataFrame, marks: Any = ()) -> Plate:
         unit, all together, so that neighbours stay neighbours. What all codes begin with is left out of the labels
         (`prefix`); a label that does not fit is empty.
     """
-    shown = grids[(grids.geometry.notna() & ~grids.geometry.is_empty).to_numpy()]
+    # No area, no place on the map: missing, empty and flat shapes.
+    shown = grids[np.nan_to_num(shapely.area(grids.geometry.to_numpy())) > 0]
     metric = crs.metric_crs(shown)
     shapes = crs.project(shown.geometry.to_numpy(), crs.require_crs(shown), metric)
     west, south, east, north = shapely.total_bounds(shapes)

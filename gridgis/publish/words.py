@@ -28,7 +28,7 @@ RESULTS: Words = {
     "undecided": ("待定", "undecided"),
     "no data": ("无数据", "no data"),
 }
-#: Figures of a partition's summary, in the order of the report; the second pair of each is how it is written.
+#: Figures of a partition's summary, in the order of the report.
 PARTITION: Words = {
     "grids": ("网格数", "grids"),
     "norm": ("标准户数", "norm"),
@@ -42,6 +42,11 @@ PARTITION: Words = {
 #: What the chain counts; a figure inside another is named by both words.
 CHAIN: Words = {
     "persons": ("人员", "persons"),
+    "person": ("人员", "person"),
+    "household": ("户", "household"),
+    "house": ("房屋", "house"),
+    "building": ("楼栋", "building"),
+    "grid": ("网格", "grid"),
     "households": ("户", "households"),
     "houses": ("房屋", "houses"),
     "buildings": ("楼栋", "buildings"),

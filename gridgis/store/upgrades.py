@@ -29,9 +29,10 @@ def folder() -> Path:
     StoreError
         If there is neither: a broken installation.
     """
-    source = Path(__file__).resolve().parents[2] / "migrations"
-    if (source / "env.py").is_file():
-        return source
+    root = Path(__file__).resolve().parents[2]
+    # Only in the source tree: in an installation another program's migrations/ may lie there.
+    if (root / "setup.cfg").is_file() and (root / "migrations" / "env.py").is_file():
+        return root / "migrations"
     spec = find_spec(_PACKAGE)
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / "env.py").is_file():
