@@ -1,0 +1,201 @@
+"""What the public may see of one revision of the store, computed once and kept in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+
+from gridgis import crs
+from gridgis.errors import NotFoundError, StoreError
+from gridgis.locate import GridLocator
+from gridgis.profile import Parameters
+from gridgis.publish import boards, features
+from gridgis.schema import BARRIER_CLASSES
+from gridgis.store import Store, open_store
+from webmap import layers
+from webmap.extent import Sheet
+
+#: A point so near to a border is told of both sides, metres: coordinates are rarely better.
+BORDER_M = 2.0
+
+
+@dataclass(frozen=True)
+class Position:
+    """In which grids a point lies: their rows, and whether it is on (or within `BORDER_M` of) a border."""
+
+    rows: tuple[int, ...]
+    on_border: bool
+
+
+class Published:
+    """One revision, as the public may see it. Threads may share it; nothing in it changes."""
+
+    def __init__(self, store: Store) -> None:
+        self.revision = store.revision()
+        self.settings: Mapping[str, str] = store.settings()
+        grids = store.load("grid")
+        if len(grids) == 0:
+            raise StoreError("the store holds no grids", source=store.path, remedy="Run gridgis build first.")
+        # Sorted by code, so that the lowest code wins a border.
+        public = features.public_grids(grids.sort_values("code", ignore_index=True))
+        # Where six colours do not do, the style sheet's six begin anew.
+        self.grids: gpd.GeoDataFrame = public.assign(colour=public["colour"] % features.COLOURS)
+        self.rows = {str(code): row for row, code in enumerate(self.grids["code"])}
+        self.units = _names(store.load("unit"))
+        self.barriers = features.context(_places(store, "barrier"), "barrier")
+        self.water = features.context(_places(store, "water"), "water")
+        self.buildings = features.context(_places(store, "building"), "building")
+        self._staff = store.load("staff")
+        self._postings = store.load("posting")
+        self._locator = GridLocator(self.grids)
+        self._boards: tuple[date, dict[str, boards.Board]] | None = None
+
+    @cached_property
+    def grids_layer(self) -> bytes:
+        """The grids as GeoJSON."""
+        return layers.grids_layer(self.grids)
+
+    @cached_property
+    def context_layer(self) -> bytes:
+        """Barriers, water, buildings and street names as GeoJSON."""
+        return layers.context_layer(self.barriers, self.water, self.buildings)
+
+    @cached_property
+    def sheet(self) -> Sheet:
+        """The same, ready to be drawn by the server."""
+        return Sheet(self.grids, self.barriers, self.water, self.buildings)
+
+    @cached_property
+    def legend(self) -> tuple[str, ...]:
+        """What the map shows beside the grids: classes of barriers, "water", "building"."""
+        classes = set(self.barriers["class"]) if len(self.barriers) else set()
+        shown = [c for c in BARRIER_CLASSES if c in classes]
+        return (*shown, *(["water"] if len(self.water) else []), *(["building"] if len(self.buildings) else []))
+
+    @cached_property
+    def estimated(self) -> bool:
+        """Whether any household is an estimate."""
+        return bool(self.grids["estimated"].any())
+
+    @cached_property
+    def _shapes(self) -> tuple[shapely.STRtree, Any]:
+        metric = crs.metric_crs(self.grids)
+        return shapely.STRtree(crs.project(self.grids.geometry.array, crs.WGS84, metric)), metric
+
+    def row(self, code: str) -> int:
+        """The row of a grid.
+
+        Raises
+        ------
+        NotFoundError
+            If no grid has that code.
+        """
+        if code not in self.rows:
+            raise NotFoundError("no grid has this code", found=repr(code))
+        return self.rows[code]
+
+    def where(self, lon: float, lat: float) -> Position:
+        """The grids at a point, degrees of WGS 84; all of them on a border, none outside."""
+        _, rows = self._locator.candidates([lon], [lat])
+        tree, metric = self._shapes
+        point = crs.project(shapely.Point(lon, lat), crs.WGS84, metric)
+        near = tree.query(point, predicate="dwithin", distance=BORDER_M)
+        found = tuple(sorted({int(r) for r in rows} | {int(r) for r in near}))
+        exact = bool(self._locator.on_border([lon], [lat])[0])
+        return Position(found, exact or len(found) > len(rows) or len(found) > 1)
+
+    def today(self) -> date:
+        """The date at the place."""
+        return datetime.now(self._zone).date()
+
+    def boards(self) -> dict[str, boards.Board]:
+        """The board of each grid as of today, by code."""
+        today = self.today()
+        kept = self._boards
+        if kept is None or kept[0] != today:
+            self._boards = kept = (today, self._make_boards(today))
+        return kept[1]
+
+    @cached_property
+    def _zone(self) -> ZoneInfo:
+        """The time zone of the build's profile."""
+        written = json.loads(self.settings.get("parameters") or "{}")
+        return ZoneInfo(written.get("timezone", Parameters.timezone))
+
+    def _make_boards(self, today: date) -> dict[str, boards.Board]:
+        required = tuple(self.settings.get("board_required", "").split())
+        of_grid = dict(tuple(self._postings.groupby("grid", sort=False))) if len(self._postings) else {}
+        nobody = self._postings.iloc[:0]
+        plain = self.grids.drop(columns=self.grids.geometry.name).to_dict("records")
+        made = {}
+        for grid in plain:
+            postings = of_grid.get(grid["code"], nobody)
+            staff = self._staff[self._staff["id"].isin(postings["staff"])]
+            made[str(grid["code"])] = boards.make_board(
+                grid, staff, postings, settings=self.settings, required=required, on=today
+            )
+        return made
+
+
+class Shelf:
+    """The store that the web reads: asks for its revision, and reads it anew when it was saved or replaced."""
+
+    def __init__(self, where: str) -> None:
+        self.path = Path(where)
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._file: tuple[int, int] | None = None
+        self._published: Published | None = None
+
+    def current(self) -> Published:
+        """The newest revision.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read or holds no grids.
+        """
+        with self._lock:
+            store = self._open()
+            if self._published is None or self._published.revision != store.revision():
+                self._published = Published(store)
+            return self._published
+
+    def _open(self) -> Store:
+        try:
+            status = os.stat(self.path)
+        except OSError as error:
+            raise StoreError("there is no such store", source=self.path) from error
+        file = (status.st_dev, status.st_ino)
+        if self._store is None or file != self._file:
+            if self._store is not None:
+                self._store.close()
+            self._store, self._published = open_store(self.path), None
+            self._file = file
+        return self._store
+
+
+def _places(store: Store, table: str) -> gpd.GeoDataFrame:
+    """A table with geometry, without the rows that have none."""
+    frame = store.load(table)
+    if not isinstance(frame, gpd.GeoDataFrame):
+        frame = gpd.GeoDataFrame(frame, geometry=np.full(len(frame), None), crs=crs.WGS84)
+    there = frame.geometry.notna() & ~frame.geometry.is_empty
+    return frame[there.to_numpy()].reset_index(drop=True)
+
+
+def _names(units: pd.DataFrame) -> dict[str, str]:
+    return {str(c): str(n) for c, n in zip(units["code"], units["name"], strict=True) if isinstance(n, str) and n}

@@ -1,0 +1,471 @@
+// The public map: fetches the published layers and fills the map that Folium made; list, search and panel beside it.
+// What the tables say reaches the page as text only (textContent); colours and widths are the style sheet's.
+(function () {
+  "use strict";
+
+  const byId = (id) => document.getElementById(id);
+  const calm = () => window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const wide = () => window.matchMedia("(min-width: 56rem)").matches;
+
+  function fill(map, addresses) {
+    const words = JSON.parse(byId("content").dataset.words);
+    const state = { map, addresses, words, grids: new Map(), names: [], chosen: null, from: null, spot: null };
+    document.documentElement.classList.add("script");
+    dressMap(state);
+    state.loaded = loadGrids(state);
+    state.loaded.then(() => loadContext(state));
+    startSearch(state);
+    startList(state);
+    startPanel(state);
+    startWhere(state);
+    openHash(state);
+    window.addEventListener("hashchange", () => openHash(state));
+  }
+
+  // --- the map ---------------------------------------------------------------------------------------------------
+
+  // From the ground up. Only the grids' own shapes take clicks.
+  const PANES = ["grids", "water", "building", "casing", "line", "border", "spot", "label"];
+
+  function dressMap(state) {
+    const { map, words } = state;
+    PANES.forEach((name, height) => {
+      const pane = map.createPane(name);
+      pane.style.zIndex = 400 + height;
+      pane.classList.add("pane-" + name);
+    });
+    state.renderers = {};
+    PANES.slice(0, -1).forEach((name) => { state.renderers[name] = L.svg({ pane: name, padding: 0.5 }); });
+    const box = map.getContainer();
+    box.setAttribute("role", "application");
+    box.setAttribute("aria-label", words.map);
+    L.control.zoom({ position: "topright", zoomInTitle: words.zoom_in, zoomOutTitle: words.zoom_out }).addTo(map);
+    L.control.scale({ position: "bottomleft", imperial: false, maxWidth: 120 }).addTo(map);
+    map.setMinZoom(Math.max(0, map.getZoom() - 2));
+    map.on("zoomend", () => { setWidths(map); placeLabels(state); });
+    map.on("click", (event) => tellPlace(state, event.latlng));
+    setWidths(map);
+    byId("legend").open = window.matchMedia("(min-width: 100rem)").matches;
+    let size = box.clientWidth + "x" + box.clientHeight;
+    new ResizeObserver(() => {
+      const now = box.clientWidth + "x" + box.clientHeight;
+      if (now !== size) { size = now; map.invalidateSize({ animate: false }); }
+    }).observe(box);
+  }
+
+  // Streets grow with the zoom, as on paper: one unit is about 2 m of ground, within limits.
+  function setWidths(map) {
+    const growth = Math.min(2.4, Math.max(0.55, 2.2 / metresPerPixel(map)));
+    map.getContainer().style.setProperty("--street", growth.toFixed(2));
+  }
+
+  async function get(address, options) {
+    const answer = await fetch(address, Object.assign({ headers: { Accept: "application/json" } }, options));
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(body.detail || answer.statusText);
+    return body;
+  }
+
+  async function loadGrids(state) {
+    let data;
+    try {
+      data = await get(state.addresses.grids);
+    } catch (error) {
+      say(state.words.failed);
+      return;
+    }
+    const { map, renderers } = state;
+    L.geoJSON(data, {
+      pane: "border", interactive: false, renderer: renderers.border,
+      style: { className: "x-border", fill: false },
+      onEachFeature: (feature, layer) => { state.grids.set(feature.id, { ...feature.properties, edge: layer }); },
+    }).addTo(map);
+    L.geoJSON(data, {
+      pane: "grids", renderer: renderers.grids,
+      style: (feature) => ({ className: "x-grid c" + feature.properties.colour, stroke: false }),
+      onEachFeature: (feature, layer) => {
+        const grid = state.grids.get(feature.id);
+        grid.area = layer;
+        layer.on("click", (event) => {
+          L.DomEvent.stopPropagation(event);
+          tellPlace(state, event.latlng, true);
+          choose(state, feature.id, { focus: true });
+        });
+        layer.on("mouseover", () => mark(grid, "is-near", true));
+        layer.on("mouseout", () => mark(grid, "is-near", false));
+      },
+    }).addTo(map);
+    for (const grid of state.grids.values()) {
+      grid.label = label(state, [grid.label_lat, grid.label_lon], "grid-label", 500);
+    }
+    placeLabels(state);
+    performance.mark("grids-drawn");
+  }
+
+  async function loadContext(state) {
+    let data;
+    try {
+      data = await get(state.addresses.context);
+    } catch (error) {
+      say(state.words.failed);
+      return;
+    }
+    const street = new Set(["expressway", "main", "secondary", "lane"]);
+    const draw = (features, pane, style) => L.geoJSON({ type: "FeatureCollection", features }, {
+      pane, interactive: false, renderer: state.renderers[pane], style,
+    }).addTo(state.map);
+    const of = (test) => data.features.filter((f) => f.properties.kind !== "name" && test(f.properties.kind));
+    const area = (kind) => kind === "water" || kind === "building";
+    for (const kind of ["water", "building"]) {
+      draw(of((k) => k === kind), kind, { className: "x-" + kind, stroke: false });
+    }
+    draw(of((k) => street.has(k)), "casing", (f) => ({ className: "x-casing " + f.properties.kind, fill: false }));
+    draw(of((k) => !area(k)), "line", (f) => ({ className: "x-line " + f.properties.kind, fill: false }));
+    state.names = data.features.filter((f) => f.properties.kind === "name").map((f) => {
+      const [lon, lat] = f.geometry.coordinates;
+      const span = label(state, [lat, lon], "street-name " + f.properties.class, 0);
+      span.textContent = f.properties.name;
+      span.classList.toggle("upright", f.properties.upright);
+      span.style.transform = "translate(-50%, -50%) rotate(" + f.properties.angle + "deg)";
+      return { ...f.properties, span, at: L.latLng(lat, lon) };
+    });
+    placeLabels(state);
+    performance.mark("context-drawn");
+  }
+
+  // --- labels ----------------------------------------------------------------------------------------------------
+
+  function label(state, at, className, lift) {
+    const span = document.createElement("span");
+    span.className = className;
+    const icon = L.divIcon({ html: span, className: "label-anchor", iconSize: [0, 0] });
+    L.marker(at, { icon, pane: "label", interactive: false, keyboard: false, zIndexOffset: lift }).addTo(state.map);
+    return span;
+  }
+
+  // A label stands only where it has room: grids first (the name, the name in two lines, what tells it from its
+  // siblings, the end of its code), then streets.
+  function placeLabels(state) {
+    const { map } = state;
+    const metres = metresPerPixel(map);
+    const taken = [];
+    const free = (box) => taken.every((b) => box.x1 < b.x0 || box.x0 > b.x1 || box.y1 < b.y0 || box.y0 > b.y1);
+    const boxAt = (at, width, height, gap) => {
+      const p = map.project(at);
+      return { x0: p.x - width / 2 - gap, x1: p.x + width / 2 + gap, y0: p.y - height / 2 - gap, y1: p.y + height / 2 + gap };
+    };
+    const grids = [...state.grids.values()];
+    grids.sort((a, b) => (b.code === state.chosen) - (a.code === state.chosen));
+    // Where most would have to make do with the code, all do: a mixture is hard to read.
+    let named = 0;
+    for (const mode of ["names", "codes"]) {
+      if (mode === "codes" && named * 2 >= grids.length) break;
+      taken.length = 0;
+      named = 0;
+      for (const grid of grids) if (placeGrid(grid, mode)) named += 1;
+    }
+    placeStreets();
+
+    function placeGrid(grid, mode) {
+      const room = 2.2 * grid.room_m / metres;
+      const name = grid.name || grid.code;
+      const span = grid.label;
+      span.hidden = false;
+      const own = grid.short || name;
+      const broken = own === name ? name : name.slice(0, name.length - own.length).trim() + "\n" + own;
+      const tries = [[name, false], [broken, true], [own, false], [grid.tail, false]];
+      const box = tries.slice(mode === "codes" && grid.code !== state.chosen ? 3 : 0).map(([text, narrow]) => {
+        span.textContent = text;
+        span.classList.toggle("narrow", narrow);
+        const width = span.offsetWidth, height = span.offsetHeight;
+        const fits = grid.code === state.chosen || Math.hypot(width, height) < room;
+        const place = boxAt([grid.label_lat, grid.label_lon], width, height, 1);
+        return fits && free(place) ? { ...place, text, narrow } : null;
+      }).find(Boolean);
+      span.hidden = !box;
+      if (!box) return false;
+      span.textContent = box.text;
+      span.classList.toggle("narrow", box.narrow);
+      taken.push(box);
+      return box.text !== grid.tail;
+    }
+
+    function placeStreets() {
+      const shown = new Map();
+      for (const name of state.names) placeStreet(name, shown);
+    }
+
+    function placeStreet(name, shown) {
+      const span = name.span;
+      span.hidden = false;
+      const width = span.offsetWidth, height = span.offsetHeight;
+      const turn = Math.abs(name.angle) * Math.PI / 180;
+      const box = boxAt(name.at, width * Math.cos(turn) + height * Math.sin(turn), width * Math.sin(turn) + height * Math.cos(turn), 4);
+      const at = map.project(name.at);
+      const before = shown.get(name.name) || [];
+      const fits = Math.max(width, height) * 1.4 < name.length_m / metres && before.every((p) => p.distanceTo(at) > 420);
+      span.hidden = !(fits && free(box));
+      if (span.hidden) return;
+      taken.push(box);
+      shown.set(name.name, [...before, at]);
+    }
+  }
+
+  function metresPerPixel(map) {
+    return 40075016 * Math.cos(map.getCenter().lat * Math.PI / 180) / (256 * Math.pow(2, map.getZoom()));
+  }
+
+  function mark(grid, className, on) {
+    for (const layer of [grid.area, grid.edge]) {
+      const element = layer && layer.getElement();
+      if (element) element.classList.toggle(className, on);
+    }
+    if (on && grid.edge) grid.edge.bringToFront();
+    grid.label.classList.toggle(className, on);
+  }
+
+  // --- the panel: the board of the chosen grid ---------------------------------------------------------------------
+
+  async function choose(state, code, options) {
+    const opts = Object.assign({ focus: false, move: false }, options);
+    await state.loaded;
+    clearChoice(state);
+    state.chosen = code;
+    const grid = state.grids.get(code);
+    if (grid) {
+      mark(grid, "is-chosen", true);
+      placeLabels(state);
+      if (opts.move) {
+        const to = { maxZoom: 17, padding: [48, 48], animate: !calm() };
+        state.map.fitBounds(grid.area.getBounds(), to);
+      }
+    }
+    const link = linkTo(code);
+    if (link) link.setAttribute("aria-current", "true");
+    history.replaceState(null, "", "#" + encodeURIComponent(code));
+    keepHash();
+    await showBoard(state, code, link, opts);
+  }
+
+  function linkTo(code) {
+    return [...document.querySelectorAll("#list a[data-code]")].find((a) => a.dataset.code === code) || null;
+  }
+
+  async function showBoard(state, code, link, opts) {
+    const lang = document.documentElement.lang.slice(0, 2);
+    const page = link ? link.getAttribute("href") : null;
+    if (!page) return;
+    let board;
+    try {
+      board = await get(page + "?lang=" + lang);
+    } catch (error) {
+      say(state.words.board_failed, [{ url: page, name: code }]);
+      return;
+    }
+    if (state.chosen !== code) return;
+    const panel = byId("panel");
+    write(panel, board);
+    byId("panel-dot").className = "dot c" + board.colour;
+    byId("panel-link").href = board.url;
+    const people = byId("panel-people");
+    people.hidden = board.staff.length === 0;
+    people.replaceChildren(...board.staff.map((person) => personCard(person, board.ask)));
+    const nobody = panel.querySelector('[data-row="no_staff"]');
+    state.nobody = state.nobody || nobody.textContent;
+    nobody.replaceChildren(state.nobody, ...askLine(board.ask));
+    nobody.hidden = board.staff.length > 0;
+    panel.hidden = false;
+    if (opts.focus) {
+      byId("panel-title").focus({ preventScroll: true });
+      bringIntoView(panel);
+    }
+  }
+
+  // On a phone the map stands above the panel: both are shown. Beside the map the panel is the top of the list.
+  function bringIntoView(panel) {
+    const behaviour = calm() ? "auto" : "smooth";
+    if (wide()) panel.parentElement.scrollTo({ top: 0, behavior: behaviour });
+    else document.querySelector(".map-area").scrollIntoView({ block: "start", behavior: behaviour });
+  }
+
+  // Whom to ask instead: a sentence and a number to call.
+  function askLine(ask) {
+    if (!ask) return [];
+    if (!ask.phone) return [" " + ask.text];
+    const link = document.createElement("a");
+    link.className = "nowrap";
+    link.href = "tel:" + ask.phone.replace(/\s/g, "");
+    link.textContent = ask.phone;
+    return [" " + ask.text + " ", link];
+  }
+
+  function personCard(person, ask) {
+    const card = byId("person").content.cloneNode(true);
+    write(card, person);
+    const note = card.querySelector('[data-row="no_phone"]');
+    note.hidden = Boolean(person.phone);
+    note.append(...askLine(ask));
+    return card;
+  }
+
+  // Writes the values into the elements that name them, as text; rows without a value are hidden.
+  function write(root, values) {
+    for (const element of root.querySelectorAll("[data-field]")) {
+      const value = String(values[element.dataset.field] || "");
+      element.textContent = value;
+      if (/[\u3400-\u9fff]/.test(value)) element.lang = "zh-Hans";
+      else element.removeAttribute("lang");
+      if (element.classList.contains("phone")) element.href = "tel:" + value.replace(/\s/g, "");
+    }
+    for (const row of root.querySelectorAll("[data-row]")) {
+      if (row.dataset.row in values) row.hidden = !values[row.dataset.row];
+    }
+  }
+
+  function clearChoice(state) {
+    const before = state.grids.get(state.chosen);
+    if (before) mark(before, "is-chosen", false);
+    document.querySelectorAll("#list [aria-current]").forEach((a) => a.removeAttribute("aria-current"));
+    state.chosen = null;
+  }
+
+  function startPanel(state) {
+    const close = () => {
+      const code = state.chosen;
+      clearChoice(state);
+      placeLabels(state);
+      byId("panel").hidden = true;
+      say("");
+      history.replaceState(null, "", location.pathname + location.search);
+      keepHash();
+      const back = state.from && state.from.isConnected ? state.from : linkTo(code);
+      if (back) back.focus();
+      state.from = null;
+    };
+    byId("panel-close").addEventListener("click", close);
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && !byId("panel").hidden) close();
+    });
+  }
+
+  function openHash(state) {
+    const code = decodeURIComponent(location.hash.slice(1));
+    if (code && code !== state.chosen && linkTo(code)) choose(state, code, { move: true });
+  }
+
+  // The page in the other language opens with the same grid.
+  function keepHash() {
+    const link = byId("language");
+    if (link) link.hash = location.hash;
+  }
+
+  // --- list and search ---------------------------------------------------------------------------------------------
+
+  function startList(state) {
+    byId("list").addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-code]");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+      event.preventDefault();
+      state.from = link;
+      choose(state, link.dataset.code, { focus: true, move: true });
+    });
+  }
+
+  function startSearch(state) {
+    const field = byId("search");
+    const items = [...document.querySelectorAll("#list li[data-search]")];
+    const sections = [...document.querySelectorAll("#list section")];
+    const total = items.length;
+    const filter = () => {
+      const asked = field.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      for (const item of items) {
+        item.hidden = !asked.every((word) => item.dataset.search.includes(word));
+        count += item.hidden ? 0 : 1;
+      }
+      for (const section of sections) section.hidden = !section.querySelector("li:not([hidden])");
+      byId("nothing").hidden = count > 0;
+      const said = asked.length ? state.words.found : state.words.all;
+      byId("count").textContent = said.replace("{count}", count).replace("{total}", total);
+    };
+    field.addEventListener("input", filter);
+    byId("search-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      const first = items.find((item) => !item.hidden);
+      if (!first || !field.value.trim()) return;
+      state.from = field;
+      choose(state, first.querySelector("a").dataset.code, { focus: true, move: true });
+    });
+    if (field.value && !new URLSearchParams(location.search).get("q")) filter();
+  }
+
+  // --- which grid am I in -------------------------------------------------------------------------------------------
+
+  function startWhere(state) {
+    const form = byId("where-form");
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      ask(state, new FormData(form));
+    });
+    // A pair that was copied as one ("116.32, 40.00") is parted.
+    form.elements.lon.addEventListener("input", () => {
+      const pair = form.elements.lon.value.match(/^\s*([-\d.]+)\s*[,，;\s]\s*([-\d.]+)\s*$/);
+      if (pair) { form.elements.lon.value = pair[1]; form.elements.lat.value = pair[2]; }
+    });
+    const locate = byId("locate");
+    locate.hidden = !(window.isSecureContext && navigator.geolocation);
+    locate.addEventListener("click", () => {
+      say(state.words.locating);
+      navigator.geolocation.getCurrentPosition((found) => {
+        const data = new FormData();
+        data.set("lon", found.coords.longitude);
+        data.set("lat", found.coords.latitude);
+        ask(state, data);
+      }, () => say(state.words.no_position), { enableHighAccuracy: true, timeout: 15000 });
+    });
+  }
+
+  // Asked by POST: a position stands in no address and no history.
+  async function ask(state, data) {
+    const lang = document.documentElement.lang.slice(0, 2);
+    try {
+      const answer = await get(state.addresses.where + "?lang=" + lang, { method: "POST", body: new URLSearchParams(data) });
+      showSpot(state, [answer.lat, answer.lon]);
+      say(answer.said, answer.grids.length > 1 ? answer.grids : [], answer.grids.length > 0);
+      byId("answer").append(...askLine(answer.ask));
+      state.from = byId("where").querySelector("summary");
+      if (answer.grids.length) choose(state, answer.grids[0].code, { focus: answer.grids.length === 1, move: true });
+      else state.map.setView([answer.lat, answer.lon], state.map.getZoom(), { animate: !calm() });
+    } catch (error) {
+      say(error.message);
+    }
+  }
+
+  function tellPlace(state, at, inside) {
+    showSpot(state, at);
+    say(inside ? "" : state.words.outside);
+  }
+
+  function showSpot(state, at) {
+    if (state.spot) state.spot.remove();
+    state.spot = L.circleMarker(at, {
+      pane: "spot", renderer: state.renderers.spot, radius: 7, interactive: false, className: "x-spot",
+    }).addTo(state.map);
+  }
+
+  function say(text, grids, found) {
+    const box = byId("answer");
+    box.replaceChildren();
+    box.classList.toggle("shown", Boolean(text));
+    box.classList.toggle("found", Boolean(found));
+    box.append(text);
+    for (const grid of grids || []) {
+      const link = document.createElement("a");
+      link.href = grid.url;
+      link.textContent = grid.name;
+      box.append(" ", link);
+    }
+  }
+
+  window.gridgis = { fill };
+})();
