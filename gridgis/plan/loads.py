@@ -1,0 +1,106 @@
+"""Who lives on a piece of ground: households, persons and buildings of blocks and grids, and their compound kind."""
+
+from __future__ import annotations
+
+import warnings
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+
+from gridgis import crs as crs_
+from gridgis.errors import GridgisWarning, SchemaError, name_ids
+from gridgis.locate import GridLocator
+from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.units import unique_codes
+from gridgis.schema import COMPOUND_KINDS, codes_as_text
+
+
+def count_loads(
+    blocks: gpd.GeoDataFrame,
+    houses: gpd.GeoDataFrame | None,
+    buildings: gpd.GeoDataFrame | None,
+    persons: pd.DataFrame | None,
+) -> gpd.GeoDataFrame:
+    """Blocks with households, estimated, persons and buildings."""
+    locator = GridLocator(blocks)
+    out = blocks.copy()
+    out["households"] = out["persons"] = out["buildings"] = out["estimated"] = 0
+    if buildings is not None and len(buildings):
+        row = _rows_of(locator, buildings, blocks.crs)
+        out["buildings"] = _sums(np.ones(len(row)), row, len(blocks))
+    homes = houses if houses is not None else buildings
+    if homes is not None and len(homes):
+        row = _rows_of(locator, homes, blocks.crs)
+        count = households_of(homes, 1.0 if houses is not None else 0.0)
+        guessed = homes["estimated"].fillna(False).to_numpy(dtype=bool) if "estimated" in homes.columns else False
+        out["households"] = _sums(count, row, len(blocks))
+        out["estimated"] = _sums(count * guessed, row, len(blocks))
+        _warn_left_out(homes, row, count, "houses" if houses is not None else "buildings")
+        if houses is not None and persons is not None and len(persons):
+            out["persons"] = _persons(persons, houses, row, len(blocks))
+    return out
+
+
+def households_of(homes: pd.DataFrame, default: float) -> Floats:
+    """Households of each house or building; `default` where none are given."""
+    if "households" not in homes.columns:
+        return np.full(len(homes), default)
+    counts: Floats = pd.to_numeric(homes["households"]).to_numpy(dtype=float, na_value=default)
+    return np.where(np.isnan(counts), default, counts)
+
+
+def _rows_of(locator: GridLocator, places: gpd.GeoDataFrame, crs: pyproj.CRS) -> Ints:
+    shapes = crs_.project(np.asarray(places.geometry.array, dtype=object), crs_.require_crs(places), crs)
+    inner = shapely.point_on_surface(shapes)
+    return locator.locate(shapely.get_x(inner), shapely.get_y(inner))
+
+
+def _sums(values: Floats, row: Ints, size: int) -> Ints:
+    sums: Ints = np.rint(np.bincount(row[row >= 0], values[row >= 0], size)).astype(np.int64)
+    return sums
+
+
+def _persons(persons: pd.DataFrame, houses: gpd.GeoDataFrame, row: Ints, size: int) -> Ints:
+    if "house" not in persons.columns:
+        raise SchemaError("persons are counted by their house", source="persons", wanted="a column 'house'")
+    place = pd.Series(row, index=unique_codes(houses, "houses"))
+    block = codes_as_text(persons["house"]).map(place).fillna(-1).to_numpy(dtype=np.int64)
+    if (block < 0).any():
+        warnings.warn(
+            f"{int((block < 0).sum())} of {len(block)} persons have no house in a block and are not counted",
+            GridgisWarning,
+            stacklevel=4,
+        )
+    return _sums(np.ones(len(block)), block, size)
+
+
+def _warn_left_out(homes: pd.DataFrame, row: Ints, count: Floats, what: str) -> None:
+    out = (row < 0) & (count > 0)
+    if out.any():
+        ids = codes_as_text(homes["code"])[out] if "code" in homes.columns else np.flatnonzero(out) + 1
+        warnings.warn(
+            f"{int(count[out].sum())} households of {what} outside the boundary are not counted ({name_ids(ids)})",
+            GridgisWarning,
+            stacklevel=4,
+        )
+
+
+def compound_kinds(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, metric: pyproj.CRS) -> Shapes:
+    """The kind of compound that covers more than half of each block, else None."""
+    kinds = np.full(len(blocks), None, dtype=object)
+    if estates is None or "kind" not in estates.columns:
+        return kinds
+    shapes = crs_.project(blocks.geometry.to_numpy(), blocks.crs, metric)
+    areas = shapely.make_valid(crs_.project(estates.geometry.to_numpy(), blocks.crs, metric))
+    kind = estates["kind"].to_numpy(dtype=object)
+    half = shapely.area(shapes) / 2
+    for name in COMPOUND_KINDS:
+        own = areas[kind == name]
+        if len(own):
+            covered = shapely.area(shapely.intersection(shapes, shapely.union_all(own)))
+            more = covered > half
+            kinds[more], half[more] = name, covered[more]
+    return kinds

@@ -1,0 +1,242 @@
+"""The ground of a unit shared out: which norm counts, how many grids it gives, and why one may be off norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gridgis.errors import PlanError
+from gridgis.plan.balance import Piece, polish, share_out, subpiece
+from gridgis.plan.graph import MIN_SHARED_M, Graph, components
+from gridgis.plan.network import Bools, Floats, Ints, Shapes
+from gridgis.profile import Profile
+
+#: How far "about" goes where neither an argument nor a profile says.
+TOLERANCE = 0.25
+
+#: Code of a grid where no profile gives a template.
+CODE = "{unit}{n:02d}"
+
+#: Ground cut off by heavy blocks with less than this share of the norm joins one of them.
+_LEFT_OVER = 0.5
+
+
+class Norms(NamedTuple):
+    """What a grid should hold: by compound kind, with a tolerance, and how a grid is coded."""
+
+    targets: dict[str, float]  # "" stands for an unknown kind
+    tolerance: float
+    per_unit: tuple[int, int] | None
+    code: str
+    shown: Any
+
+    def target(self, kind: str | None) -> float:
+        return self.targets.get(kind or "", self.targets[""])
+
+
+class Table(NamedTuple):
+    """Blocks as columns, ordered by code."""
+
+    code: Shapes
+    unit: Shapes
+    load: Floats
+    kind: Shapes
+    row: Ints  # of the frame that came in
+
+
+class Share(NamedTuple):
+    """Grids of one connected piece of a unit: the blocks of each, its target and why it may be off norm."""
+
+    blocks: list[Ints]
+    target: float
+    kind: str | None
+    reasons: list[str]
+    bound: int  # grids that no plan could bring inside the tolerance
+
+
+def norms_of(norm: Profile | float, tolerance: float | None, weight: str) -> Norms:
+    if weight not in ("households", "persons"):
+        raise PlanError("the weight is unknown", found=repr(weight), wanted="households or persons")
+    if tolerance is not None and not (math.isfinite(tolerance) and tolerance >= 0):
+        raise PlanError(
+            "the tolerance cannot be used", found=repr(tolerance), wanted="a fraction of 0 or more, as 0.25"
+        )
+    if not isinstance(norm, Profile):
+        if isinstance(norm, bool) or not (math.isfinite(norm) and norm > 0):
+            raise PlanError("the norm cannot be used", found=repr(norm), wanted=f"{weight} in a grid, above 0")
+        return Norms({"": float(norm)}, TOLERANCE if tolerance is None else tolerance, None, CODE, float(norm))
+    rule = norm.norm
+    if weight == "households":
+        if not rule.households:
+            raise PlanError(
+                f"the profile {norm.name} has no norm of households", wanted="[norm] households",
+                remedy="Take --weight persons, or give --norm.",
+            )  # fmt: skip
+        targets = {**rule.households, "": rule.target(None)}
+        about = rule.tolerance if tolerance is None else tolerance
+        return Norms(targets, about, rule.grids_per_community, norm.code, dict(rule.households))
+    if rule.persons is None or sum(rule.persons) <= 0:
+        raise PlanError(
+            f"the profile {norm.name} has no norm of persons", wanted="[norm] persons",
+            remedy="Take --weight households, or give --norm.",
+        )  # fmt: skip
+    low, high = rule.persons
+    middle = (low + high) / 2
+    about = (high - low) / (high + low) if tolerance is None else tolerance
+    return Norms({"": middle}, about, rule.grids_per_community, norm.code, [low, high])
+
+
+def between(graph: Graph, rows: Ints) -> tuple[Bools, Ints]:
+    """Which pairs of the graph lie between `rows` (ascending), and these pairs counted in `rows`."""
+    place = np.full(len(graph.area), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    inner: Bools = np.asarray((place[graph.pairs] >= 0).all(axis=1))
+    return inner, place[graph.pairs[inner]]
+
+
+def share_unit(unit: str, table: Table, graph: Graph, locked: Shapes, rule: Norms, seed: int) -> list[Share]:
+    """The grids of a unit, one connected piece after the other."""
+    rows = np.flatnonzero((table.unit == unit) & (locked == ""))
+    if len(rows) == 0:
+        return []
+    inner, pairs = between(graph, rows)
+    metres, cost = graph.metres[inner], graph.cost[inner]
+    # Short borders count only where blocks would hang together by nothing else.
+    wide = components(len(rows), pairs[metres >= MIN_SHARED_M])
+    used = (metres >= MIN_SHARED_M) | (wide[pairs[:, 0]] != wide[pairs[:, 1]])
+    whole = Piece(table.load[rows], graph.area[rows], graph.perimeter[rows], pairs[used], metres[used], cost[used])
+    part = components(len(rows), whole.pairs)
+    ground = np.bincount(part, whole.area)
+    main = max(range(len(ground)), key=lambda p: (whole.load[part == p].sum(), ground[p], -p))
+    shares = []
+    for number in range(len(ground)):
+        own = np.flatnonzero(part == number)
+        share = _piece(subpiece(whole, own), rows[own], table, graph, rule, seed, number == main)
+        shares.append(share)
+    return shares
+
+
+def _piece(piece: Piece, rows: Ints, table: Table, graph: Graph, rule: Norms, seed: int, main: bool) -> Share:
+    """The grids of one connected piece: heavy blocks alone, the rest shared out, then all polished together."""
+    kind = kind_of(table.kind[rows], piece.load)
+    target = rule.target(kind)
+    if piece.load.sum() == 0:
+        return Share([rows], target, kind, ["no households"], 1)
+    atom = _atoms(piece, rows, graph.enclosed, (1 + rule.tolerance) * target)
+    merged = _merged(piece, atom)
+    label, reasons, bound = _drafted(merged, target, rule, seed, main)
+    label = polish(merged, label, target, rule.tolerance)
+    load = np.bincount(label, merged.load, len(reasons))
+    off = np.abs(load / target - 1) > rule.tolerance
+    given = ["" if not o else "no households" if h == 0 else r for o, h, r in zip(off, load, reasons, strict=True)]
+    blocks = [rows[label[atom] == grid] for grid in range(len(reasons))]
+    return Share(blocks, target, kind, given, bound)
+
+
+def _drafted(piece: Piece, target: float, rule: Norms, seed: int, main: bool) -> tuple[Ints, list[str], int]:
+    """A first plan of a connected piece: the grid of each block, why each may be off norm, how many must be."""
+    limit = (1 + rule.tolerance) * target
+    heavy, free = np.flatnonzero(piece.load > limit), np.flatnonzero(piece.load <= limit)
+    label = np.zeros(len(piece.load), dtype=np.int64)
+    label[heavy] = np.arange(len(heavy))
+    reasons, bound = ["indivisible block"] * len(heavy), len(heavy)
+    part = components(len(free), subpiece(piece, free).pairs)
+    parts = int(part.max()) + 1 if len(free) else 0
+    for own in (free[part == number] for number in range(parts)):
+        load = float(piece.load[own].sum())
+        if len(heavy) and load < _LEFT_OVER * target:
+            label[own] = _beside(piece, own, heavy)
+            continue
+        per_unit = rule.per_unit if main and not len(heavy) else None
+        count = grids_wanted(load, target, rule.tolerance, per_unit, len(own))
+        fits = abs(load / count / target - 1) <= rule.tolerance
+        bound += int(not fits and not len(heavy))
+        shared = share_out(subpiece(piece, own), count, target, rule.tolerance, seed)
+        label[own] = len(reasons) + shared
+        reason = "no better cut found" if fits else "isolated" if parts > 1 or not main else "community mean"
+        reasons += [reason] * (int(shared.max()) + 1)
+    return label, reasons, bound
+
+
+def kind_of(kinds: Shapes, load: Floats) -> str | None:
+    """The compound kind that most of the load lives in; None where that is unknown."""
+    sums: dict[str, float] = {}
+    for kind, value in zip(kinds, load.tolist(), strict=True):
+        sums[kind or ""] = sums.get(kind or "", 0.0) + value
+    return max(sorted(sums), key=lambda k: sums[k]) or None
+
+
+def grids_wanted(
+    load: float, target: float, tolerance: float, per_unit: tuple[int, int] | None = None, blocks: int | None = None
+) -> int:
+    """How many grids bring the mean load nearest to the target.
+
+    Parameters
+    ----------
+    load, target : float
+        Load of the unit, and that wanted in a grid.
+    tolerance : float
+        Fraction by which a grid may be off.
+    per_unit : (int, int), optional
+        Grids wanted in a unit: numbers in this range come first, where they keep the mean inside the tolerance.
+    blocks : int, optional
+        There cannot be more grids than this.
+
+    Examples
+    --------
+    >>> grids_wanted(1000, 300, 0.25), grids_wanted(1430, 300, 0.25), grids_wanted(1430, 300, 0.25, (6, 10))
+    (3, 5, 6)
+    """
+    most = max(1, math.ceil(load / target) + 1)
+    if per_unit:
+        most = max(most, per_unit[1])
+    counts = range(1, min(most, blocks or most) + 1)
+
+    def miss(count: int) -> float:
+        return abs(load / count - target)
+
+    wanted = [k for k in counts if per_unit and per_unit[0] <= k <= per_unit[1] and miss(k) <= tolerance * target]
+    return min(wanted or counts, key=miss)
+
+
+def _beside(piece: Piece, own: Ints, heavy: Ints) -> int:
+    """Which of the heavy blocks (position in `heavy`) has the dearest border with the blocks `own`."""
+    a, b = piece.pairs.T
+    cost = [
+        float(piece.cost[(np.isin(a, own) & (b == h)) | (np.isin(b, own) & (a == h))].sum()) for h in heavy.tolist()
+    ]
+    return int(np.argmax(cost))
+
+
+def _merged(piece: Piece, atom: Ints) -> Piece:
+    """The piece with the blocks of each atom as one."""
+    size = int(atom.max()) + 1
+    pairs, of = np.unique(np.sort(atom[piece.pairs], axis=1), axis=0, return_inverse=True)
+    metres, cost = (_sums(of.ravel(), values, len(pairs)) for values in (piece.metres, piece.cost))
+    within = pairs[:, 0] == pairs[:, 1]
+    perimeter = _sums(atom, piece.perimeter, size)
+    perimeter[pairs[within, 0]] -= 2 * metres[within]
+    load, area = _sums(atom, piece.load, size), _sums(atom, piece.area, size)
+    return Piece(load, area, perimeter, pairs[~within], metres[~within], cost[~within])
+
+
+def _sums(of: Ints, values: Floats, size: int) -> Floats:
+    sums: Floats = np.bincount(of, values, size).astype(float)
+    return sums
+
+
+def _atoms(piece: Piece, rows: Ints, enclosed: Ints, limit: float) -> Ints:
+    """Blocks and what lies in their holes as one, where that is not too heavy."""
+    place = {int(row): i for i, row in enumerate(rows)}
+    atom = np.arange(len(rows))
+    for outer in dict.fromkeys(enclosed[:, 0].tolist()):
+        inner = [place[i] for i in enclosed[enclosed[:, 0] == outer, 1].tolist() if i in place]
+        if outer not in place or not inner:
+            continue
+        together = np.isin(atom, atom[[*inner, place[outer]]])
+        if piece.load[together].sum() <= limit:
+            atom[together] = atom[together].min()
+    numbered: Ints = np.unique(atom, return_inverse=True)[1].astype(np.int64)
+    return numbered

@@ -1,0 +1,109 @@
+"""The units that blocks tile: read, checked to be valid, side by side and nested in the boundary."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from gridgis import crs as crs_
+from gridgis.errors import GeometryError, PlanError, SchemaError
+from gridgis.plan.network import Shapes
+from gridgis.schema import codes_as_text, ids_of
+
+#: Units may stick out of the boundary, overlap or leave ground free by this much in one place (rounding), m².
+_NEST_M2 = 1.0
+
+
+def ground_units(
+    boundary: gpd.GeoDataFrame, units: gpd.GeoDataFrame | None, crs: pyproj.CRS, metric: pyproj.CRS
+) -> gpd.GeoDataFrame:
+    """The units to tile: code and geometry (2-D, in `crs`), by code."""
+    outline = _polygons(boundary, "boundary")
+    if units is None:
+        codes = codes_as_text(boundary["code"]) if "code" in boundary.columns else pd.Series([None] * len(boundary))
+        by_code: dict[str, list[Any]] = {}
+        for code, shape in zip(codes, outline, strict=True):
+            by_code.setdefault(code or "1", []).append(shape)
+        ordered = sorted(by_code)
+        joined = [by_code[c][0] if len(by_code[c]) == 1 else shapely.union_all(by_code[c]) for c in ordered]
+        ground = gpd.GeoDataFrame({"code": ordered}, geometry=joined, crs=crs)
+    else:
+        shapes = _polygons(units.to_crs(crs) if crs_.require_crs(units, "units") != crs else units, "units")
+        ground = gpd.GeoDataFrame({"code": unique_codes(units, "units")}, geometry=shapes, crs=crs)
+        ground = ground.sort_values("code", ignore_index=True)
+        _check_nesting(ground, shapely.union_all(outline), metric)
+    _check_overlaps(ground, metric)
+    return ground
+
+
+def unique_codes(frame: pd.DataFrame, source: str) -> NDArray[Any]:
+    """The codes of a table as text; an error where one is missing or doubled."""
+    if "code" not in frame.columns:
+        raise SchemaError("the column 'code' is missing", source=source, found=", ".join(map(str, frame.columns)))
+    codes = codes_as_text(frame["code"])
+    if codes.isna().any():
+        raise SchemaError("rows without a code", source=source, ids=(np.flatnonzero(codes.isna()) + 1).tolist())
+    if codes.duplicated().any():
+        raise SchemaError("the code is not unique", source=source, ids=sorted(set(codes[codes.duplicated()])))
+    texts: NDArray[Any] = codes.to_numpy()
+    return texts
+
+
+def _polygons(frame: gpd.GeoDataFrame, source: str) -> Shapes:
+    shapes: Shapes = shapely.force_2d(np.asarray(frame.geometry.array, dtype=object))
+    bad = ~np.isin(shapely.get_type_id(shapes), (3, 6)) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        found = "no geometry" if shapes[row] is None else shapely.is_valid_reason(shapes[row])
+        if found == "Valid Geometry":
+            found = "empty geometry" if shapely.is_empty(shapes[row]) else shapes[row].geom_type
+        raise GeometryError(
+            "not every row is a valid polygon", source=source, ids=ids_of(frame, bad, "code"), found=found,
+            remedy="gridgis validate shows where; mend the rings first.",
+        )  # fmt: skip
+    return shapes
+
+
+def areas_m2(shapes: Any, source: pyproj.CRS, target: pyproj.CRS) -> Any:
+    return shapely.area(crs_.project(shapes, source, target))
+
+
+def _check_overlaps(ground: gpd.GeoDataFrame, metric: pyproj.CRS) -> None:
+    shapes = ground.geometry.to_numpy()
+    one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
+    one, other = one[one < other], other[one < other]
+    areas = areas_m2(shapely.intersection(shapes[one], shapes[other]), ground.crs, metric)
+    bad = areas > _NEST_M2
+    if bad.any():
+        codes = ground["code"].to_numpy()
+        ids = [f"{a} with {b}" for a, b in sorted(zip(codes[one[bad]], codes[other[bad]], strict=True))]
+        raise PlanError(
+            "units overlap", source="units", ids=ids, found=f"{areas[bad].sum():,.1f} m²", wanted="units side by side",
+            remedy="gridgis validate shows where.",
+        )  # fmt: skip
+
+
+def _check_nesting(ground: gpd.GeoDataFrame, outline: Any, metric: pyproj.CRS) -> None:
+    shapes = ground.geometry.to_numpy()
+    out = areas_m2(shapely.difference(shapes, outline), ground.crs, metric)
+    if (out > _NEST_M2).any():
+        raise PlanError(
+            "units lie partly outside the boundary", source="units", ids=ground["code"][out > _NEST_M2].tolist(),
+            found=f"{out.sum():,.1f} m² outside", wanted="units that tile the boundary",
+            remedy="Clip them, or take their own union as the boundary.",
+        )  # fmt: skip
+    free = shapely.get_parts(shapely.difference(outline, shapely.union_all(shapes)))
+    areas = areas_m2(free, ground.crs, metric)
+    if (areas > _NEST_M2).any():
+        where = shapely.point_on_surface(free[int(np.argmax(areas))])
+        raise PlanError(
+            "the units leave part of the boundary free", source="units",
+            found=f"{areas.sum():,.1f} m², the largest piece at {where.x:.6f}, {where.y:.6f}",
+            wanted="units that tile the boundary", remedy="gridgis validate UNITS --boundary shows where.",
+        )  # fmt: skip
