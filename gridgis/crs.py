@@ -26,12 +26,15 @@ Shift = Callable[[ArrayLike, ArrayLike], tuple[Floats, Floats]]
 _CHINA = shapely.Polygon(
     [
         (73.4, 39.4), (75.0, 36.9), (78.0, 34.5), (78.3, 32.3), (81.0, 29.9), (86.0, 27.6), (92.0, 26.7),
-        (97.3, 27.6), (97.3, 23.7), (99.0, 21.7), (101.5, 20.9), (106.5, 21.6), (108.0, 20.8), (107.0, 17.0),
-        (109.0, 3.0), (118.5, 9.0), (119.0, 19.0), (122.9, 21.5), (123.5, 26.5), (123.5, 32.0), (122.9, 37.5),
-        (121.2, 38.6), (124.3, 39.7), (126.5, 41.2), (128.3, 41.2), (131.3, 42.3), (131.5, 44.9), (135.3, 48.6),
-        (131.0, 48.0), (127.5, 50.2), (126.0, 53.2), (120.0, 53.6), (119.5, 50.2), (115.6, 48.2), (119.7, 47.0),
-        (115.0, 45.2), (111.5, 44.0), (111.0, 43.0), (105.0, 41.5), (96.3, 43.1), (90.8, 46.3), (87.5, 49.3),
-        (85.4, 48.5), (82.3, 46.0), (80.2, 45.2), (80.0, 42.1), (76.5, 40.7),
+        (97.3, 27.6), (97.3, 23.7), (99.0, 21.7), (101.5, 20.9), (106.5, 21.6), (108.0, 20.8), (107.8, 18.5),
+        (110.3, 16.5), (110.5, 10.0), (109.0, 3.0), (118.5, 9.0), (119.0, 19.0), (122.9, 21.5), (123.5, 26.5),
+        (123.5, 32.0), (122.9, 37.5), (121.2, 38.6), (124.3, 39.7), (126.5, 41.2), (128.3, 41.2), (131.3, 42.3),
+        (131.5, 44.9), (135.3, 48.6), (131.0, 48.2), (130.9, 49.0), (128.6, 49.8), (127.7, 50.4), (126.9, 51.5),
+        (126.2, 52.6), (123.6, 53.7), (120.0, 53.5), (119.6, 51.5), (119.0, 50.4), (117.6, 49.8), (116.5, 49.9),
+        (115.4, 48.2), (115.6, 47.6), (117.5, 47.5), (118.5, 47.9), (119.7, 46.8), (115.0, 45.3), (113.6, 44.9),
+        (111.5, 44.1), (111.0, 43.0), (107.5, 42.6), (104.5, 42.0), (101.5, 42.8), (96.3, 43.1), (95.3, 44.4),
+        (91.0, 45.2), (90.8, 47.0), (88.0, 49.2), (87.3, 49.2), (85.6, 48.3), (83.0, 47.3), (82.2, 45.6),
+        (80.2, 45.1), (80.2, 42.2), (76.5, 40.6),
     ]
 )  # fmt: skip
 
@@ -48,8 +51,21 @@ def require_crs(frame: gpd.GeoDataFrame | gpd.GeoSeries, source: object = None) 
 
 
 def is_metric(crs: pyproj.CRS) -> bool:
-    """Whether `crs` is projected in metres and may be measured in (Web Mercator may not)."""
-    if not crs.is_projected or crs.to_epsg() == 3857 or "Pseudo-Mercator" in crs.name or "Web_Mercator" in crs.name:
+    """Whether `crs` is projected in metres and may be measured in.
+
+    Web Mercator, the Mercators of the world and the plate carrée may not: away from the equator their metres are longer
+    than metres.
+
+    Examples
+    --------
+    >>> is_metric(pyproj.CRS(4548)), is_metric(pyproj.CRS(3857)), is_metric(pyproj.CRS(2249))
+    (True, False, False)
+    """
+    if not crs.is_projected:
+        return False
+    operation = crs.coordinate_operation
+    method = "" if operation is None else operation.method_name
+    if ("Mercator" in method and "Transverse" not in method and "Oblique" not in method) or "Cylindrical" in method:
         return False
     return all(axis.unit_conversion_factor == 1.0 for axis in crs.axis_info[:2])
 
@@ -82,7 +98,7 @@ def zone_crs(lon: float, lat: float) -> pyproj.CRS:
         raise CRSError(
             "the coordinates are not degrees of longitude and latitude",
             found=f"a centre at {lon}, {lat}",
-            remedy="Check the CRS of the file, or name the right one with --crs.",
+            remedy="Check the CRS of the file: it may name the wrong one.",
         )
     if shapely.contains_xy(_CHINA, lon, lat):
         meridian = int(np.clip(np.floor(lon / 3 + 0.5) * 3, 75, 135))
@@ -106,7 +122,15 @@ def metric_crs(frame: gpd.GeoDataFrame | gpd.GeoSeries, source: object = None) -
     if np.isnan(bounds).any():
         raise InputError("no row has geometry, so the place is unknown", source=source)
     x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
-    lon, lat = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True).transform(x, y)
+    try:
+        lon, lat = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True).transform(x, y)
+    except pyproj.exceptions.ProjError as error:
+        raise CRSError(
+            "the coordinate reference system has no place on the earth",
+            source=source,
+            found=crs.name,
+            remedy="Give the file the CRS that its coordinates are in.",
+        ) from error
     return zone_crs(lon, lat)
 
 

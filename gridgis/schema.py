@@ -6,7 +6,8 @@ trusted. Columns that no table names travel along untouched.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,7 +18,7 @@ import shapely
 
 from gridgis.errors import GeometryError, SchemaError
 
-Kind = Literal["code", "text", "whole", "number", "bool", "date", "time"]
+Kind = Literal["code", "text", "whole", "number", "date", "time"]
 Shape = Literal["polygon", "line", "point", "any"]
 
 BARRIER_CLASSES = ("river", "railway", "expressway", "main", "secondary", "lane", "wall")
@@ -213,6 +214,11 @@ _CHINESE_OF = {
     "leave": {"工号": "staff"},
 }
 
+# 2^53: above it a float is no longer every whole number.
+_LARGEST_WHOLE = 2.0**53
+_ZONED = re.compile(r"[Tt ]\d{2}.*(?:[Zz]|[+-]\d{2}(?::?\d{2})?)$")
+_EXCEL_DATE = re.compile(r"(\d{4})[/.年](\d{1,2})[/.月](\d{1,2})日?")
+
 _SHAPES: dict[str, tuple[str, ...]] = {
     "polygon": ("Polygon", "MultiPolygon"),
     "line": ("LineString", "MultiLineString", "LinearRing"),
@@ -230,15 +236,27 @@ def codes_as_text(values: pd.Series) -> pd.Series:
     >>> codes_as_text(pd.Series([110108014.0, " A1 ", None, ""])).tolist()
     ['110108014', 'A1', None, None]
     """
+    return _texts(values, lambda value: _text(value).strip())
 
-    def text(value: object) -> str | None:
-        if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
+
+def _texts(values: pd.Series, text: Callable[[object], str]) -> pd.Series:
+    """Each value as `text` has it; missing and blank ones as None."""
+
+    def cell(value: object) -> str | None:
+        if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
             return None
-        if isinstance(value, float | np.floating) and float(value).is_integer():
-            return str(int(value))
-        return str(value).strip() or None
+        plain = text(value)
+        return plain if plain.strip() else None
 
-    return pd.Series([text(v) for v in values], index=values.index, name=values.name, dtype=object)
+    return pd.Series([cell(v) for v in values], index=values.index, name=values.name, dtype=object)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    if isinstance(value, list | tuple):
+        return ";".join(_text(v) for v in value)
+    return str(value)
 
 
 def rename_headers(
@@ -329,6 +347,9 @@ def check(frame: pd.DataFrame, table: str, *, source: object = None, lenient: It
     skip = set(lenient)
     if len(frame) == 0:
         raise SchemaError("the table is empty", source=source, wanted=f"at least one {table}")
+    doubled = frame.columns[frame.columns.duplicated()].unique()
+    if len(doubled):
+        raise SchemaError("two columns have one name", source=source, found=_listed(doubled))
     missing = [c.name for c in spec.columns if c.required and c.name not in frame.columns]
     if missing:
         raise SchemaError(
@@ -345,7 +366,7 @@ def check(frame: pd.DataFrame, table: str, *, source: object = None, lenient: It
             out[column.name] = column.default
     if spec.key and "codes" not in skip:
         _check_key(out, spec.key, source)
-    if spec.shape and isinstance(out, gpd.GeoDataFrame):
+    if spec.shape and _has_geometry(out):
         _check_geometry(out, spec, source, skip)
     elif spec.geometry_required:
         raise GeometryError(
@@ -370,28 +391,25 @@ def _listed(names: Iterable[object]) -> str:
 def _typed(
     values: pd.Series, column: Column, spec: Table, frame: pd.DataFrame, source: object, skip: set[str]
 ) -> pd.Series:
-    if column.kind == "code":
-        out = codes_as_text(values)
-        if column.required and column.name != spec.key:
-            _refuse(out.isna(), values, column, "a value", spec, frame, source)
-        return out
     if column.kind in ("whole", "number"):
         return _numbers(values, column, spec, frame, source)
     if column.kind in ("date", "time"):
         return _dates(values, column, spec, frame, source)
-    if column.kind == "bool":
-        return values.astype(bool)
-    out = values.astype(object).where(values.notna(), None)
+    out = codes_as_text(values) if column.kind == "code" else _texts(values, _text)
+    wanted, bad = "a value", pd.Series(False, index=values.index)
     if column.choices and "choices" not in skip:
-        bad = out.notna() & ~out.isin(column.choices)
-        if column.required:
-            bad |= out.isna()
-        _refuse(bad, values, column, f"one of {', '.join(column.choices)}", spec, frame, source)
+        wanted = f"one of {', '.join(column.choices)}"
+        bad |= out.notna() & ~out.isin(column.choices)
+    if column.required and column.name != spec.key:
+        bad |= out.isna()
+    _refuse(bad, values, column, wanted, spec, frame, source)
     return out
 
 
 def _numbers(values: pd.Series, column: Column, spec: Table, frame: pd.DataFrame, source: object) -> pd.Series:
-    blank = values.isna() | (values.astype(str).str.strip() == "")
+    if not pd.api.types.is_numeric_dtype(values):
+        values = _texts(values, str)
+    blank = values.isna()
     numbers = pd.to_numeric(values.where(~blank), errors="coerce")
     numbers = pd.Series(numbers.to_numpy(dtype=float, na_value=np.nan), index=values.index, name=values.name)
     bad = numbers.isna() & ~blank | np.isinf(numbers)
@@ -400,7 +418,7 @@ def _numbers(values: pd.Series, column: Column, spec: Table, frame: pd.DataFrame
     wanted = "a number"
     if column.kind == "whole":
         wanted = "a whole number ≥ 0"
-        bad |= numbers.notna() & ((numbers < 0) | (numbers != np.floor(numbers)))
+        bad |= numbers.notna() & ((numbers < 0) | (numbers != np.floor(numbers)) | (numbers > _LARGEST_WHOLE))
     _refuse(bad, values, column, wanted, spec, frame, source)
     if column.kind == "number":
         return numbers
@@ -410,28 +428,34 @@ def _numbers(values: pd.Series, column: Column, spec: Table, frame: pd.DataFrame
 
 
 def _dates(values: pd.Series, column: Column, spec: Table, frame: pd.DataFrame, source: object) -> pd.Series:
-    blank = values.isna() | (values.astype(str).str.strip() == "")
-    utc = column.kind == "time"
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return values.dt.tz_convert("UTC") if utc else values.dt.tz_localize(None).dt.normalize()
-    if pd.api.types.is_datetime64_any_dtype(values):
-        parsed = values
+    """Dates as they are written, without a zone; times in UTC, refused where their zone is not written."""
+    if column.kind == "time" and isinstance(values.dtype, pd.DatetimeTZDtype):
+        parsed = values.dt.tz_convert("UTC")
+        _refuse(parsed.isna() & column.required, values, column, "a time", spec, frame, source)
+        return parsed
+    texts = _texts(values, lambda value: _iso(str(value).strip()))
+    if column.kind == "time":
+        wanted = "a time as 2026-03-02T08:30:00+08:00 (with its zone)"
+        readable = texts.where(texts.str.contains(_ZONED, na=False))
+        parsed = pd.to_datetime(readable, errors="coerce", format="ISO8601", utc=True)
     else:
-        text = values.where(~blank).astype(object)
-        parsed = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=utc)
-    wanted = "a time as 2026-03-02T08:30:00+08:00" if utc else "a date as 2026-03-02"
-    bad = parsed.isna() & ~blank
-    if utc and not isinstance(parsed.dtype, pd.DatetimeTZDtype):
-        bad |= parsed.notna()
-        wanted += " (with its zone)"
-    elif utc:
-        naive = values.astype(str).str.strip().str.fullmatch(r".*\d{2}:\d{2}(:\d{2}(\.\d+)?)?")
-        bad |= naive.fillna(False).astype(bool) & ~blank & ~values.astype(str).str.contains(r"[Zz]$|[+-]\d{2}:?\d{2}$")
-        wanted += " (with its zone)"
-    if column.required:
-        bad |= blank
+        wanted = "a date as 2026-03-02"
+        # A date with a time of day is that day; the time has to be one.
+        whole = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True)
+        days = texts.where(whole.notna()).str.replace("-", "").str.slice(0, 8)
+        parsed = pd.to_datetime(days, errors="coerce", format="%Y%m%d")
+    bad = parsed.isna() & (texts.notna() | column.required)
     _refuse(bad, values, column, wanted, spec, frame, source)
-    return parsed if utc else parsed.dt.normalize()
+    return parsed
+
+
+def _iso(text: str) -> str:
+    """A date as a Chinese Excel writes it (2026/3/2, 2026年3月2日) in ISO 8601; other text as it is."""
+    found = _EXCEL_DATE.match(text)
+    if found is None:
+        return text
+    year, month, day = found.groups()
+    return f"{year}-{int(month):02d}-{int(day):02d}{text[found.end() :]}"
 
 
 def _refuse(
@@ -465,25 +489,26 @@ def _check_key(frame: pd.DataFrame, key: str, source: object) -> None:
 
 
 def _check_geometry(frame: gpd.GeoDataFrame, spec: Table, source: object, skip: set[str]) -> None:
-    shapes = frame.geometry.array
-    missing = np.asarray(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    shapes = np.asarray(frame.geometry.array, dtype=object)
+    missing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     if spec.geometry_required and "geometry" not in skip and missing.any():
         raise GeometryError(
             "rows without geometry", source=source, ids=ids_of(frame, missing, spec.key), wanted=f"a {spec.shape} each"
         )
+    kinds = frame.geom_type.to_numpy(dtype=object)
     wanted = _SHAPES[spec.shape or "any"]
-    wrong = (
-        ~missing & ~np.isin(frame.geom_type.to_numpy(dtype=object, na_value=""), wanted) if wanted else missing & False
-    )
+    wrong = ~missing & ~np.isin(kinds, wanted) if wanted else np.zeros(len(frame), dtype=bool)
     if wrong.any():
         raise GeometryError(
             f"geometry of the wrong type for a {spec.name}",
             source=source,
             ids=ids_of(frame, wrong, spec.key),
-            found=", ".join(sorted(set(frame.geom_type[wrong]))),
+            found=", ".join(sorted(set(kinds[wrong]))),
             wanted=" or ".join(wanted),
         )
-    flawed = ~missing & ~np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    xy, rows = shapely.get_coordinates(shapes, return_index=True)
+    flawed = np.zeros(len(frame), dtype=bool)
+    flawed[rows[~np.isfinite(xy).all(axis=1)]] = True
     if flawed.any():
         raise GeometryError(
             "coordinates that are not finite numbers", source=source, ids=ids_of(frame, flawed, spec.key)

@@ -21,6 +21,7 @@ from gridgis.errors import GridgisWarning, InputError
 BARRIER_MARGIN_M = 50.0
 
 LAYERS = ("barriers", "buildings", "compounds", "water", "addresses")
+_KEYS = ("highway", "waterway", "railway", "barrier", "building", "landuse", "place", "natural", "addr:housenumber")
 _ROADS = {
     "motorway": "expressway", "motorway_link": "expressway", "trunk": "expressway", "trunk_link": "expressway",
     "primary": "main", "primary_link": "main", "secondary": "main", "secondary_link": "main",
@@ -83,7 +84,8 @@ def read_osm(path: Path | str, boundary: gpd.GeoDataFrame | None = None) -> dict
     Notes
     -----
     Ways and relations that the extract holds only in part are given as far as they are there: lines as their whole
-    runs of known nodes, areas not at all.
+    runs of known nodes, areas not at all. A PBF file that was cut off exactly between two of its blobs cannot be told
+    from a whole one.
     """
     path = Path(path)
     if not path.is_file():
@@ -104,7 +106,7 @@ def read_osm(path: Path | str, boundary: gpd.GeoDataFrame | None = None) -> dict
     covered = _covered(ground, bounds)
     if covered < _FULL_COVER:
         warnings.warn(
-            f"{path}: the extract covers {covered:.0%} of the boundary; the rest has no data",
+            f"{path}: the extract covers {covered:.1%} of the boundary; the rest has no data",
             GridgisWarning,
             stacklevel=2,
         )
@@ -116,8 +118,8 @@ def barrier_class(tags: Tags) -> str | None:
 
     Roads: expressway (motorway, trunk and links), main (primary, secondary and links), secondary (tertiary and links,
     unclassified), lane (residential, living_street, service, pedestrian, footway with a name). river: river, canal,
-    stream. railway: rail and light_rail. wall: wall, fence, city_wall. No barrier: areas, and waterways and
-    railways in a tunnel or culvert, because one can walk across them.
+    stream. railway: rail and light_rail, not the subway. wall: wall, fence, city_wall. Areas are no barriers. A tunnel
+    or culvert is: without it the line would end on both sides of what it passes under.
 
     Examples
     --------
@@ -131,10 +133,9 @@ def barrier_class(tags: Tags) -> str | None:
         return _ROADS[highway]
     if highway == "footway" and tags.get("name"):
         return "lane"
-    hidden = tags.get("tunnel", "no") != "no"
-    if tags.get("waterway") in _RIVERS and not hidden:
+    if tags.get("waterway") in _RIVERS:
         return "river"
-    if tags.get("railway") in ("rail", "light_rail") and not hidden:
+    if tags.get("railway") in ("rail", "light_rail"):
         return "railway"
     return "wall" if tags.get("barrier") in _WALLS else None
 
@@ -156,13 +157,12 @@ def _parse(path: Path) -> tuple[Rows, tuple[float, float, float, float] | None, 
     broken = 0
     try:
         # The default reader guesses the format by the ending; a file cut short raises.
-        processor = osmium.FileProcessor(str(path)).with_locations().with_areas()
+        wanted = osmium.filter.KeyFilter(*_KEYS)
+        processor = osmium.FileProcessor(str(path)).with_locations().with_areas(wanted).with_filter(wanted)
         box = processor.header.box()
         thing: Any
         for thing in processor:
             tags = {t.k: t.v for t in thing.tags}
-            if not tags:
-                continue
             if thing.is_node():
                 if "addr:housenumber" in tags:
                     _add_address(rows, f"n{thing.id}", tags, shapely.Point(thing.lon, thing.lat))

@@ -33,6 +33,7 @@ from gridgis.files.tables import (
 from gridgis.schema import TABLES, check, codes_as_text, rename_headers
 
 _CSV = (".csv", ".tsv", ".txt")
+_OSM = (".osm", ".pbf", ".osm.gz", ".osm.bz2")
 _PARQUET = (".parquet", ".geoparquet")
 _WKT_COLUMNS = ("geometry", "wkt", "geom", "the_geom")
 _CODE_COLUMNS = ("code", "编码", "代码")
@@ -133,8 +134,8 @@ def read(
     frame = _plain_text(_load(given.path, given.layer or layer, table, named))
     frame = rename_headers(frame, table, rename, source)
     if given.path.suffix.lower() in _CSV:
-        codes = {c.name for c in TABLES[table].columns if c.kind == "code"} if table else set()
-        frame = infer_types(frame, {*codes, *_WKT_COLUMNS})
+        known = {c.name for c in TABLES[table].columns} if table else set()
+        frame = infer_types(frame, {*known, *_WKT_COLUMNS})
     frame = _with_geometry(frame, table, named, source)
     if isinstance(frame, gpd.GeoDataFrame):
         frame = _settled(frame, named, source)
@@ -172,7 +173,7 @@ def _known_crs(crs: str | None) -> pyproj.CRS | None:
 def _load(path: Path, layer: str | None, table: str | None, crs: pyproj.CRS | None) -> Any:
     """The rows of the file as they are, text columns of CSV still text."""
     ending = path.suffix.lower()
-    if ending in (".osm", ".pbf"):
+    if path.name.lower().endswith(_OSM):
         return _load_osm(path, layer, table)
     if ending in _CSV:
         _only_layer([path.stem], layer, path)
@@ -339,8 +340,22 @@ def _settled(frame: gpd.GeoDataFrame, crs: pyproj.CRS | None, source: str) -> gp
     if frame.crs is None and crs is not None:
         frame = frame.set_crs(crs)
     require_crs(frame, source)
+    _warn_of_degrees(frame, source)
     shapes = frame.geometry.array
     return frame.set_geometry(shapely.force_2d(shapes), crs=frame.crs) if shapes.has_z.any() else frame
+
+
+def _warn_of_degrees(frame: gpd.GeoDataFrame, source: str) -> None:
+    """Warn of a CRS in metres whose coordinates are degrees: a place of less than a metre does not exist."""
+    west, south, east, north = frame.total_bounds
+    small = east - west < 1 and north - south < 1
+    if frame.crs.is_projected and small and max(-west, east) <= 180 and max(-south, north) <= 90:
+        warnings.warn(
+            f"{source}: the CRS ({frame.crs.name}) is in metres, but x {west:g} to {east:g} and "
+            f"y {south:g} to {north:g} look like degrees; give the file the CRS that its coordinates are in",
+            GridgisWarning,
+            stacklevel=4,
+        )
 
 
 def _shifted(frame: Any, datum: str, source: str) -> Any:
