@@ -29,7 +29,7 @@ _ENCODINGS = ("utf-8-sig", "gb18030")
 def read_tracks(
     paths: str | Path | Iterable[str | Path],
     *,
-    datum: str = "wgs84",
+    datum: str | None = None,
     rename: Mapping[str, str] | None = None,
     staff_from: Literal["track", "file"] = "track",
 ) -> pd.DataFrame:
@@ -40,8 +40,8 @@ def read_tracks(
     paths : path or iterable of paths
         .gpx, .csv, .geojson, .json and .parquet files, and folders: every such file below them, in the order of
         their names.
-    datum : {"wgs84", "gcj02", "bd09"}
-        Of the longitudes and latitudes in the files; they are shifted to WGS 84 on the way in.
+    datum : {"wgs84", "gcj02", "bd09"}, optional
+        Of the longitudes and latitudes in the files (wgs84 if not given); they are shifted to WGS 84 on the way in.
     rename : mapping, optional
         Their column names to ours, for tables; a file without that column is an error.
     staff_from : {"track", "file"}
@@ -68,11 +68,11 @@ def read_tracks(
         GPX points without a time are left out; GPX times without a zone are read as UTC, as GPX 1.1 has it. Both
         with their count.
     """
-    if datum not in crs.DATUMS:
+    if datum is not None and datum not in crs.DATUMS:
         raise InputError("the datum is unknown", found=repr(datum), wanted=", ".join(crs.DATUMS))
     frames = [_read_one(path, rename, staff_from) for path in _files(paths)]
     fixes = pd.concat(frames, ignore_index=True)
-    if datum != "wgs84":
+    if datum in ("gcj02", "bd09"):
         shift = crs.gcj02_to_wgs84 if datum == "gcj02" else crs.bd09_to_wgs84
         fixes["lon"], fixes["lat"] = shift(fixes["lon"].to_numpy(), fixes["lat"].to_numpy())
     return fixes[FIX_COLUMNS + [c for c in fixes.columns if c not in FIX_COLUMNS]]
