@@ -153,7 +153,10 @@ def parse(text: str) -> Address:
         end = found.end()
         # A bare number at the end is the room after a numbered part, else the number in the street.
         kind = _KINDS[found[2]] if found[2] else ("室" if numbers else "号")
-        numbers.append((kind, _plain(found[1])))
+        number = (kind, _plain(found[1]))
+        while number in numbers:  # the same part once more is another part
+            number = (kind, number[1] + "'")
+        numbers.append(number)
     names |= dict.fromkeys(_names(rest[end:]), len(numbers))
     return Address(tuple(areas), names, tuple(numbers))
 
@@ -212,9 +215,10 @@ def compare(given: Address, house: Address) -> float:
     firm, house_firm = _firm(tail), _firm(house_tail)
     if firm[: len(house_firm)] != house_firm or (house_tail and house_tail[-1] not in tail):
         return 0.0
-    loose = dict(number for number in house_tail if number[0] in _MAY_BE_MISSING)
-    if any(loose.get(kind, value) != value for kind, value in tail if kind in _MAY_BE_MISSING):
-        return 0.0
+    for kind in _MAY_BE_MISSING:
+        loose, house_loose = ([n for n in numbers if n[0] == kind] for numbers in (tail, house_tail))
+        if loose and house_loose and loose[: len(house_loose)] != house_loose:
+            return 0.0
     if house_tail:
         tail = tail[: tail.index(house_tail[-1]) + 1]
     elif house.numbers:

@@ -141,11 +141,12 @@ def _points_in(houses: gpd.GeoDataFrame, ground: gpd.GeoDataFrame) -> tuple[Floa
             ids=ids_of(houses, wrong, "code"),
             remedy="Assign footprints as buildings, or take a point in each.",
         )
-    x, y = shapely.get_x(points), shapely.get_y(points)
-    if source == target:
-        return x, y
-    x, y = pyproj.Transformer.from_crs(source, target, always_xy=True).transform(x, y)
-    return np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    x, y = np.full(len(points), np.nan), np.full(len(points), np.nan)
+    placed = ~(shapely.is_missing(points) | shapely.is_empty(points))
+    x[placed], y[placed] = shapely.get_x(points[placed]), shapely.get_y(points[placed])
+    if source != target:
+        x, y = pyproj.Transformer.from_crs(source, target, always_xy=True).transform(x, y)
+    return x, y
 
 
 def _nearest(x: Floats, y: Floats, ground: gpd.GeoDataFrame, within: float) -> tuple[Ints, Ints, Floats]:
@@ -159,7 +160,7 @@ def _nearest(x: Floats, y: Floats, ground: gpd.GeoDataFrame, within: float) -> t
     (near, row), metres = tree.query_nearest(points, max_distance=within * (1 + 1e-9), return_distance=True)
     order = np.lexsort((row, near))
     near, row, metres = near[order], row[order], metres[order]
-    first = np.flatnonzero(np.diff(near, prepend=-1) & (metres <= within))
+    first = np.flatnonzero((np.diff(near, prepend=-1) > 0) & (metres <= within))
     return near[first], row[first], metres[first]
 
 
