@@ -243,12 +243,16 @@ def _texts(values: pd.Series, text: Callable[[object], str]) -> pd.Series:
     """Each value as `text` has it; missing and blank ones as None."""
 
     def cell(value: object) -> str | None:
-        if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        if _is_missing(value):
             return None
         plain = text(value)
         return plain if plain.strip() else None
 
     return pd.Series([cell(v) for v in values], index=values.index, name=values.name, dtype=object)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and bool(np.isnan(value)))
 
 
 def _text(value: object) -> str:
@@ -407,10 +411,9 @@ def _typed(
 
 
 def _numbers(values: pd.Series, column: Column, spec: Table, frame: pd.DataFrame, source: object) -> pd.Series:
-    if not pd.api.types.is_numeric_dtype(values):
-        values = _texts(values, str)
-    blank = values.isna()
-    numbers = pd.to_numeric(values.where(~blank), errors="coerce")
+    plain = values if pd.api.types.is_numeric_dtype(values) else _texts(values, str)
+    blank = plain.isna()
+    numbers = pd.to_numeric(plain, errors="coerce")
     numbers = pd.Series(numbers.to_numpy(dtype=float, na_value=np.nan), index=values.index, name=values.name)
     bad = numbers.isna() & ~blank | np.isinf(numbers)
     if column.required:
@@ -463,9 +466,9 @@ def _refuse(
 ) -> None:
     rows = np.asarray(bad, dtype=bool)
     if rows.any():
-        examples = list(dict.fromkeys(repr(v) for v in values[rows].tolist()))[:3]
+        examples = list(dict.fromkeys("nothing" if _is_missing(v) else repr(v) for v in values[rows].tolist()))[:3]
         raise SchemaError(
-            f"the {column.kind} column {column.name!r} has values that cannot be used",
+            f"the column {column.name!r} has values that cannot be used",
             source=source,
             ids=ids_of(frame, rows, spec.key if spec.key != column.name else None),
             found=", ".join(examples),
