@@ -51,9 +51,8 @@ def block_graph(blocks: gpd.GeoDataFrame, codes: Shapes, borders: gpd.GeoDataFra
     shapes: Shapes = shapely.force_2d(np.asarray(blocks.geometry.array, dtype=object))
     metric = crs_.metric_crs(blocks, "blocks")
     crs = crs_.require_crs(blocks, "blocks")
-    loose = ~(
-        shapely.is_missing(shapely.coverage_invalid_edges(shapes)) | _empty(shapely.coverage_invalid_edges(shapes))
-    )
+    faults = shapely.coverage_invalid_edges(shapes)
+    loose: Bools = ~(shapely.is_missing(faults) | shapely.is_empty(faults))
     if loose.any():
         _refuse_overlaps(shapes, loose, codes, metres_per_unit(crs, metric, np.asarray(blocks.total_bounds)))
     rims = rim_segments(shapes)
@@ -72,11 +71,6 @@ def block_graph(blocks: gpd.GeoDataFrame, codes: Shapes, borders: gpd.GeoDataFra
         pairs.reshape(-1, 2), metres, metres * per_metre, metres * strong, shapely.area(moved), shapely.length(moved),
         _enclosed(shapes), not loose.any(),
     )  # fmt: skip
-
-
-def _empty(shapes: Shapes) -> Bools:
-    empty: Bools = shapely.is_empty(shapes)
-    return empty
 
 
 def _enclosed(shapes: Shapes) -> Ints:

@@ -123,7 +123,7 @@ def outlines(polygons: Shapes) -> Shapes:
     """The rims of `polygons` as lines; where a corner of one lies on an edge of another, that edge gets the vertex."""
     rings = shapely.get_rings(shapely.get_parts(polygons))
     corners = np.unique(shapely.get_coordinates(rings), axis=0)
-    ends, ring = _segments_of(rings)
+    ends, ring = segments_of(rings)
     # A corner on an edge is off it by rounding only: a few steps of the floating point grid.
     reach = 8 * np.spacing(np.abs(corners).max())
     tree = shapely.STRtree(shapely.linestrings(ends))
@@ -144,7 +144,7 @@ def outlines(polygons: Shapes) -> Shapes:
     return np.array([shapely.LineString(c) for c in closed], dtype=object)
 
 
-def _segments_of(shapes: Shapes) -> tuple[Floats, Ints]:
+def segments_of(shapes: Shapes) -> tuple[Floats, Ints]:
     """The two-point segments of lines or rings, shape (n, 2, 2), and the row each comes from."""
     coords, row = shapely.get_coordinates(shapes, return_index=True)
     follows = row[:-1] == row[1:]
@@ -167,7 +167,7 @@ def rim_segments(areas: Shapes) -> Segments:
     """
     parts, owner = shapely.get_parts(areas, return_index=True)
     rings, part = shapely.get_rings(parts, return_index=True)
-    ends, ring = _segments_of(rings)
+    ends, ring = segments_of(rings)
     area = owner[part[ring]].astype(np.int64)
     turned = (ends[:, 0, 0] > ends[:, 1, 0]) | ((ends[:, 0, 0] == ends[:, 1, 0]) & (ends[:, 0, 1] > ends[:, 1, 1]))
     ends[turned] = ends[turned][:, ::-1]
