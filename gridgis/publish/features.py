@@ -223,14 +223,25 @@ def _plain(value: Any) -> Any:
 def _rounded(shapes: Any, decimals: int) -> NDArray[np.object_]:
     """Shapes with rounded coordinates, rings wound as RFC 7946 has it; None for what is empty or vanishes."""
     out: NDArray[np.object_] = np.asarray(shapely.force_2d(shapes), dtype=object)
-    # Adding 0.0 makes -0.0 a plain zero. Two equal vertices in a row become one, the same in each shape.
-    out = shapely.remove_repeated_points(shapely.transform(out, lambda xy: np.round(xy, decimals) + 0.0))
-    polygonal = np.isin(shapely.get_type_id(out), (3, 6))
+    # Adding 0.0 makes -0.0 a plain zero.
+    out = shapely.transform(out, lambda xy: np.round(xy, decimals) + 0.0)
+    kind = shapely.get_type_id(out)
+    polygonal, linear = np.isin(kind, (3, 6)), np.isin(kind, (1, 2, 5))
     out[polygonal] = [_without_flat_rings(shape) for shape in out[polygonal]]
-    linear = np.isin(shapely.get_type_id(out), (1, 2, 5))
-    out[linear & (shapely.length(out) == 0)] = None
+    out[linear] = [_without_flat_lines(shape) for shape in out[linear]]
+    # Two equal vertices in a row become one, the same in each shape.
+    out[polygonal | linear] = shapely.remove_repeated_points(out[polygonal | linear])
     out[shapely.is_missing(out) | shapely.is_empty(out)] = None
     return out
+
+
+def _without_flat_lines(shape: Any) -> Any:
+    """A line (also of a ring) without parts that rounding made points; None if nothing is left."""
+    parts = shapely.get_parts(shape)
+    parts = [shapely.LineString(line.coords) for line in parts[shapely.length(parts) > 0]]
+    if not parts:
+        return None
+    return parts[0] if shapely.get_type_id(shape) != 5 else shapely.multilinestrings(parts)
 
 
 def _without_flat_rings(shape: Any) -> Any:

@@ -21,7 +21,7 @@ from gridgis.publish.plates import draw_plate
 
 #: How many rows of a long list are written out; the rest is counted.
 SHOWN = 200
-_SHARES = {"max_deviation": True, "mean_deviation": False, "road_share": False, "tolerance": False}
+_SHARES = ("max_deviation", "mean_deviation", "road_share")
 
 
 def build_report(
@@ -51,7 +51,7 @@ def build_report(
     grids : GeoDataFrame
         The grids, described or not; any CRS.
     chain : mapping or None
-        Counts of the chain: figures, and mappings of figures. Lists are counted, never written out.
+        Counts of the chain, as ``gridgis chain --json`` prints them; ids of breaks are never written out.
     coverage, patrols, rules : DataFrame or None
         Results of the patrols; their ``attrs["parameters"]`` are printed with them.
     notes, sources : sequence of str
@@ -104,7 +104,9 @@ def figure(value: Any) -> str:
     >>> figure(27000), figure(0.03333), figure(1234.56), figure(float("nan"))
     ('27,000', '0.0333', '1,235', '–')
     """
-    if value is None or (not isinstance(value, str | list | tuple | dict) and pd.isna(value)):
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {figure(inner)}" for name, inner in value.items())
+    if value is None or (not isinstance(value, str | list | tuple) and pd.isna(value)):
         return "–"
     if isinstance(value, bool | np.bool_):
         return "是 yes" if value else "否 no"
@@ -117,15 +119,17 @@ def figure(value: Any) -> str:
 
 
 def percent(value: Any, signed: bool = False) -> str:
-    """A fraction as percent with one decimal; a dash for none.
+    """A fraction as percent with one decimal; a dash for none. What is short of all is never written as all.
 
     Examples
     --------
-    >>> percent(0.8659), percent(-0.25, signed=True)
-    ('86.6 %', '−25.0 %')
+    >>> percent(0.8659), percent(-0.25, signed=True), percent(0.9999)
+    ('86.6 %', '−25.0 %', '> 99.9 %')
     """
     if value is None or pd.isna(value):
         return "–"
+    if 0.9995 <= value < 1 and not signed:
+        return "> 99.9 %"
     return f"{100 * float(value):{'+' if signed else ''}.1f} %".replace("-", "−")
 
 
@@ -170,9 +174,8 @@ def _partition(summary: Mapping[str, Any]) -> dict[str, Any]:
     for name, word in words.PARTITION.items():
         if name in summary:
             value = summary[name]
-            text = percent(value, _SHARES[name]) if name in _SHARES else figure(value)
-            figures.append((word, text))
-    off = list(summary.get("off", ()))
+            figures.append((word, percent(value) if name in _SHARES else figure(value)))
+    off = [{**o, "reason": words.pair(words.REASONS, o["reason"])} for o in summary.get("off", ())]
     return {
         "figures": figures,
         "off": off[:SHOWN],
@@ -181,19 +184,22 @@ def _partition(summary: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _chain(counts: Mapping[str, Any], above: tuple[str, str] = ("", "")) -> list[tuple[tuple[str, str], int]]:
-    """Figures of the chain, those inside others with both names; whatever is no figure is counted or left out."""
-    rows: list[tuple[tuple[str, str], int]] = []
-    for name, value in counts.items():
-        chinese, english = words.pair(words.CHAIN, name)
-        named = (" · ".join(filter(None, (above[0], chinese))), " · ".join(filter(None, (above[1], english))))
-        if isinstance(value, Mapping):
-            rows += _chain(value, named)
-        elif isinstance(value, int | float | np.integer | np.floating):
-            rows.append((named, int(value)))
-        elif isinstance(value, list | tuple | pd.DataFrame):
-            rows.append((named, len(value)))
+def _chain(counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The links, each with its total and breaks, and what else is counted of it; lists are no figures."""
+    rows = []
+    for link, found in counts.items():
+        if isinstance(found, Mapping) and {"total", "complete", "broken"} <= set(found):
+            total = found["total"]
+            share = found["complete"] / total if total else None
+            row = {name: found[name] for name in ("total", "complete", "broken")}
+            rows.append({**row, "link": words.pair(words.LINKS, link), "share": share, "details": _details(found)})
     return rows
+
+
+def _details(found: Mapping[str, Any]) -> list[tuple[tuple[str, str], int]]:
+    told = {**found, **found.get("how", {})}
+    skip = ("total", "complete", "broken", "how")
+    return [(words.pair(words.DETAILS, name), n) for name, n in told.items() if name not in skip and n]
 
 
 def _coverage(coverage: pd.DataFrame) -> dict[str, Any]:

@@ -33,30 +33,43 @@ PARTITION: Words = {
     "grids": ("网格数", "grids"),
     "norm": ("标准户数", "norm"),
     "off_norm": ("超出标准", "off norm"),
-    "bound_off_norm": ("其中无法避免", "of these unavoidable"),
+    "bound_off_norm": ("至少无法避免", "unavoidable at least"),
     "max_deviation": ("最大偏差", "largest deviation"),
     "mean_deviation": ("平均偏差", "mean deviation"),
     "compactness": ("紧凑度", "compactness"),
     "road_share": ("沿路边界占比", "border on strong barriers"),
 }
-#: What the chain counts; a figure inside another is named by both words.
-CHAIN: Words = {
-    "persons": ("人员", "persons"),
-    "person": ("人员", "person"),
-    "household": ("户", "household"),
-    "house": ("房屋", "house"),
-    "building": ("楼栋", "building"),
-    "grid": ("网格", "grid"),
-    "households": ("户", "households"),
-    "houses": ("房屋", "houses"),
-    "buildings": ("楼栋", "buildings"),
-    "grids": ("网格", "grids"),
-    "breaks": ("断链", "breaks"),
-    "complete": ("全链完整", "complete"),
-    "estimated": ("其中估算", "estimated"),
-    "total": ("合计", "total"),
-    "linked": ("已关联", "linked"),
-    "broken": ("断链", "broken"),
+#: Why a grid is off its norm.
+REASONS: Words = {
+    "locked": ("已锁定", "locked"),
+    "no households": ("无住户", "no households"),
+    "indivisible block": ("街坊不可再分", "indivisible block"),
+    "isolated": ("与本社区其他地块不相连", "isolated"),
+    "community mean": ("受社区总户数所限", "community mean"),
+    "no better cut found": ("未找到更优划分", "no better cut found"),
+}
+#: The links of the chain, each with a total and what of it is complete.
+LINKS: Words = {
+    "person_house": ("人 → 房屋", "person → house"),
+    "house_building": ("房屋 → 楼栋", "house → building"),
+    "building_grid": ("楼栋 → 网格", "building → grid"),
+    "house_grid": ("房屋 → 网格", "house → grid"),
+    "grid_map": ("网格 → 地图", "grid → map"),
+    "person_grid": ("人 → 网格（全链）", "person → grid (all links)"),
+    "household_grid": ("户 → 网格（全链）", "household → grid (all links)"),
+}
+#: What is told of a link besides, and how its rows were decided.
+DETAILS: Words = {
+    "wrong_code": ("所填房屋编码不存在", "given house does not exist"),
+    "other_than_building": ("与楼栋网格不同", "other grid than the building"),
+    "inside": ("在网格内", "inside"),
+    "border": ("在边界上", "on a border"),
+    "nearest": ("就近", "nearest"),
+    "code": ("按编码", "by code"),
+    "address": ("按地址", "by address"),
+    "building": ("按楼栋", "by building"),
+    "ambiguous": ("有多个可能", "ambiguous"),
+    "none": ("未找到", "none"),
 }
 
 

@@ -89,9 +89,7 @@ def _settings() -> None:
 
 
 def _ground() -> None:
-    _table(
-        "unit", *_needed("code"), *_text("name"), *_whole("level"), *_text("parent"), key="code", placed=True
-    )
+    _table("unit", *_needed("code"), *_text("name"), *_whole("level"), *_text("parent"), key="code", placed=True)
     _table("barrier", *_needed("class"), *_text("name"), placed=True)
     _table("water", *_text("name"), placed=True)
     _table("compound", *_needed("code"), *_text("name", "kind", "address"), key="code", placed=True)
@@ -189,9 +187,7 @@ def _results() -> None:
         sa.Column("end", UTCTime()),
         *_number("minutes", "raw_m", "cleaned_m", "inside_m", "inside_min"),
     )
-    _table(
-        "patrol_coverage", *_needed("grid"), *_day("from", "to"), *_number("share", "covered_m2", "ground_m2")
-    )
+    _table("patrol_coverage", *_needed("grid"), *_day("from", "to"), *_number("share", "covered_m2", "ground_m2"))
     _table(
         "rule_result",
         *_needed("rule"),
