@@ -7,6 +7,7 @@ the UTM zone elsewhere. Never in degrees, in EPSG:3857 or in shifted coordinates
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal
 
 import geopandas as gpd
@@ -123,7 +124,7 @@ def metric_crs(frame: gpd.GeoDataFrame | gpd.GeoSeries, source: object = None) -
         raise InputError("no row has geometry, so the place is unknown", source=source)
     x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     try:
-        lon, lat = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True).transform(x, y)
+        lon, lat = _transformer(crs, WGS84).transform(x, y)
     except pyproj.exceptions.ProjError as error:
         raise CRSError(
             "the coordinate reference system has no place on the earth",
@@ -139,11 +140,17 @@ def to_metric(frame: gpd.GeoDataFrame, source: object = None) -> gpd.GeoDataFram
     return frame.to_crs(metric_crs(frame, source))
 
 
+@lru_cache(maxsize=64)
+def _transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
+    """A transformer takes 0.2 s to make; a made one may be used from several threads (each has its own inside)."""
+    return pyproj.Transformer.from_crs(source, target, always_xy=True)
+
+
 def project(geometries: Any, source: pyproj.CRS, target: pyproj.CRS) -> Any:
     """Geometries (an array or one) from one CRS into another, x before y; None and empty stay as they are."""
     if source == target:
         return geometries
-    transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
+    transformer = _transformer(source, target)
 
     def move(xy: Floats) -> Floats:
         return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
