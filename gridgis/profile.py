@@ -6,10 +6,12 @@ and is printed with every result that used it.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +20,8 @@ from gridgis.errors import ProfileError
 
 _GROUNDS = ("area", "walkable", "streets", "buildings")
 _OPS = (">=", "<=", "==", "between", "approx", "exists")
+_FRACTIONS = ("full_share", "street_passed", "about")
+_ABOVE_ZERO = ("sight_m", "gap_s", "max_speed_mps", "m2_per_household", "storeys_default")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -65,7 +69,7 @@ class Norm:
     grids_per_community: tuple[int, int] | None = None
 
     def target(self, compound_kind: str | None) -> float:
-        """Households wanted in a grid of this compound kind (mixed where the kind is unknown)."""
+        """Households wanted in a grid of this compound kind; of mixed where the kind has no norm, 0 without any."""
         kinds = self.households
         return float(kinds.get(compound_kind or "mixed", kinds.get("mixed", next(iter(kinds.values()), 0.0))))
 
@@ -150,9 +154,9 @@ class Profile:
             name=str(data["name"]),
             title=str(data["title"]),
             norm=_norm(_section(data, "norm", source), source),
-            levels=tuple(levels.get("names", cls.levels)),
+            levels=_words(levels.get("names", list(cls.levels)), "levels.names", source),
             code=_template(code.get("template", cls.code), source),
-            board_required=tuple(board.get("required", ())),
+            board_required=_words(board.get("required", []), "board.required", source),
             parameters=_parameters(_section(data, "parameters", source), source),
             rules=_rules(data.get("rule", []), source),
         )
@@ -160,7 +164,7 @@ class Profile:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ProfileError("the file is not UTF-8 text", source=path) from error
 
@@ -178,6 +182,19 @@ def _only(data: Mapping[str, Any], known: tuple[str, ...], where: str, source: s
         raise ProfileError(
             f"{where} has keys that no profile knows", source=source, found=", ".join(unknown), wanted=", ".join(known)
         )
+
+
+def _words(value: Any, key: str, source: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
+        raise ProfileError(f"{key} must be a list of words", source=source, found=repr(value))
+    return tuple(value)
+
+
+def _fraction(value: Any, key: str, source: str) -> float:
+    number = _positive(value, key, source)
+    if number > 1:
+        raise ProfileError(f"{key} is a fraction of 1", source=source, found=repr(value), wanted="0.25 for a quarter")
+    return number
 
 
 def _positive(value: Any, key: str, source: str) -> float:
@@ -206,21 +223,23 @@ def _norm(data: Mapping[str, Any], source: str) -> Norm:
             raise ProfileError(f"norm.households.{kind} must be above 0", source=source)
     per = data.get("grids_per_community")
     grids = None if per is None else _range(per, "norm.grids_per_community", source)
+    if grids is not None and not all(n.is_integer() for n in grids):
+        raise ProfileError("norm.grids_per_community must be whole numbers", source=source, found=repr(per))
     return Norm(
         households={k: float(v) for k, v in households.items()},
         persons=None if "persons" not in data else _range(data["persons"], "norm.persons", source),
-        tolerance=_positive(data.get("tolerance", 0.25), "norm.tolerance", source),
+        tolerance=_fraction(data.get("tolerance", Norm.tolerance), "norm.tolerance", source),
         grids_per_community=None if grids is None else (int(grids[0]), int(grids[1])),
     )
 
 
 def _template(value: Any, source: str) -> str:
     try:
-        first, second = (str(value).format(unit="110108014", n=n) for n in (1, 2))
-    except (KeyError, IndexError, ValueError) as error:
-        raise ProfileError("code.template must use {unit} and {n}", source=source, found=repr(value)) from error
-    if first == second:
-        raise ProfileError("code.template must use {n}", source=source, found=repr(value))
+        codes = {str(value).format(unit=unit, n=n) for unit in ("110108014", "110108015") for n in (1, 2)}
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise ProfileError(f"code.template cannot be filled in: {error}", source=source, found=repr(value)) from error
+    if len(codes) < 4:
+        raise ProfileError("code.template must use {unit} and {n}", source=source, found=repr(value))
     return str(value)
 
 
@@ -232,11 +251,18 @@ def _parameters(data: Mapping[str, Any], source: str) -> Parameters:
         if isinstance(known[key].default, str):
             values[key] = _word(key, value, source)
         else:
-            values[key] = _positive(value, f"parameters.{key}", source)
-    for key in ("full_share", "street_passed"):
-        if values.get(key, 0.0) > 1:
-            raise ProfileError(f"parameters.{key} is a fraction of 1", source=source, found=repr(values[key]))
-    return Parameters(**values)
+            check = _fraction if key in _FRACTIONS else _positive
+            values[key] = check(value, f"parameters.{key}", source)
+            if key in _ABOVE_ZERO and values[key] == 0:
+                raise ProfileError(f"parameters.{key} must be above 0", source=source)
+    parameters = Parameters(**values)
+    if parameters.yellow_days > parameters.red_days:
+        raise ProfileError(
+            "parameters.yellow_days must not be above red_days",
+            source=source,
+            found=f"{parameters.yellow_days:g} and {parameters.red_days:g}",
+        )
+    return parameters
 
 
 def _word(key: str, value: Any, source: str) -> str:
@@ -248,33 +274,41 @@ def _word(key: str, value: Any, source: str) -> str:
     if key == "timezone":
         try:
             ZoneInfo(str(value))
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder of zones, as "Asia"
             raise ProfileError("parameters.timezone is unknown", source=source, found=repr(value)) from error
-    if key == "noon":
-        hours, _, minutes = str(value).partition(":")
-        if not (hours.isdigit() and minutes.isdigit() and int(hours) < 24 and int(minutes) < 60):
-            raise ProfileError("parameters.noon must be HH:MM", source=source, found=repr(value))
+    if key == "noon" and not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", str(value)):
+        raise ProfileError("parameters.noon must be HH:MM", source=source, found=repr(value))
     return str(value)
 
 
 def _rules(data: Any, source: str) -> tuple[Rule, ...]:
-    if not isinstance(data, list):
+    if not isinstance(data, list) or not all(isinstance(item, Mapping) for item in data):
         raise ProfileError("[[rule]] must be a list of tables", source=source)
-    rules = []
-    for number, item in enumerate(data, 1):
-        where = f"rule {number} ({item.get('id', 'without id')})"
-        _only(item, tuple(f.name for f in fields(Rule)), where, source)
-        missing = [f for f in ("id", "subject", "metric", "op", "value", "unit", "period") if f not in item]
-        if missing:
-            raise ProfileError(f"{where} lacks {', '.join(missing)}", source=source)
-        if item["op"] not in _OPS:
-            raise ProfileError(f"{where} has an unknown op", source=source, found=item["op"], wanted=", ".join(_OPS))
-        value = item["value"]
-        if item["op"] == "between":
-            value = _range(value, f"{where} value", source)
-        rules.append(Rule(**{**item, "value": value}))
+    rules = [
+        _rule(item, f"rule {number} ({item.get('id', 'without id')})", source) for number, item in enumerate(data, 1)
+    ]
     ids = [rule.id for rule in rules]
     doubled = sorted({i for i in ids if ids.count(i) > 1})
     if doubled:
         raise ProfileError("rule ids are not unique", source=source, ids=doubled)
     return tuple(rules)
+
+
+def _rule(item: Mapping[str, Any], where: str, source: str) -> Rule:
+    _only(item, tuple(f.name for f in fields(Rule)), where, source)
+    missing = [f for f in ("id", "subject", "metric", "op", "value", "unit", "period") if f not in item]
+    if missing:
+        raise ProfileError(f"{where} lacks {', '.join(missing)}", source=source)
+    for key in item:
+        if key != "value" and not isinstance(item[key], str):
+            raise ProfileError(f"{where}: {key} must be text", source=source, found=repr(item[key]))
+    op, value = item["op"], item["value"]
+    if op not in _OPS:
+        raise ProfileError(f"{where} has an unknown op", source=source, found=repr(op), wanted=", ".join(_OPS))
+    if op == "between":
+        value = _range(value, f"{where} value", source)
+    elif not isinstance(value, str) and (
+        isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)
+    ):
+        raise ProfileError(f"{where} value must be a number or text", source=source, found=repr(value))
+    return Rule(**{**item, "value": value})
