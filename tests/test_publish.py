@@ -442,7 +442,7 @@ def test_a_report_says_what_was_found() -> None:
         "网格有错误 The grids do not tile the ground.",
         "Grids checked: 9; errors: 2; warnings: 0.",
         "重叠 overlap错误 error甲、1212.3–116.375000, 39.975000甲",
-        "mixed 300标准户数 norm",
+        "300 杂居 mixed标准户数 norm",
         "38.0 %最大偏差 largest deviation",
         "甲512街坊不可再分 indivisible block",
         "tolerance 0.25",

@@ -173,8 +173,7 @@ def _partition(summary: Mapping[str, Any]) -> dict[str, Any]:
     figures = []
     for name, word in words.PARTITION.items():
         if name in summary:
-            value = summary[name]
-            figures.append((word, percent(value) if name in _SHARES else figure(value)))
+            figures.append((word, _partition_figures(name, summary[name])))
     off = [{**o, "reason": words.pair(words.REASONS, o["reason"])} for o in summary.get("off", ())]
     return {
         "figures": figures,
@@ -182,6 +181,13 @@ def _partition(summary: Mapping[str, Any]) -> dict[str, Any]:
         "more": max(0, len(off) - SHOWN),
         "parameters": summary.get("parameters", {}),
     }
+
+
+def _partition_figures(name: str, value: Any) -> list[tuple[tuple[str, str], str]]:
+    """One figure, or one for each kind of compound; each with the words that stand before it."""
+    if isinstance(value, Mapping):
+        return [(words.pair(words.COMPOUNDS, kind), figure(inner)) for kind, inner in value.items()]
+    return [(("", ""), percent(value) if name in _SHARES else figure(value))]
 
 
 def _chain(counts: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -39,6 +39,7 @@ PARTITION: Words = {
     "compactness": ("紧凑度", "compactness"),
     "road_share": ("沿路边界占比", "border on strong barriers"),
 }
+COMPOUNDS: Words = {"mixed": ("杂居", "mixed"), "managed": ("物业", "managed"), "rural": ("农村", "rural")}
 #: Why a grid is off its norm.
 REASONS: Words = {
     "locked": ("已锁定", "locked"),
