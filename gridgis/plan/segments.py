@@ -24,7 +24,7 @@ Bools = NDArray[np.bool_]
 #: The owner of the ground's segments; polygons are owners 0, 1, 2, …
 GROUND = -1
 
-_MIX_X, _MIX_Y, _MIX = (np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93))
+_MIX_X, _MIX_Y = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 class Segments(NamedTuple):
@@ -66,42 +66,50 @@ def directed_segments(polygons: Any) -> Segments:
     Parameters
     ----------
     polygons : array of Polygon or MultiPolygon
-        Valid, none of them None; empty ones have no segments. Z is ignored.
+        Valid, none of them None; empty ones have no segments. Only x and y are read.
 
     Returns
     -------
     Segments
         `owner` is the position in `polygons`.
     """
-    parts, part_owner = shapely.get_parts(polygons, return_index=True)
-    real = ~shapely.is_empty(parts)
-    parts, part_owner = parts[real], part_owner[real]
+    parts, part_owner = parts_of(polygons)
     if len(parts) == 0:
         return Segments(np.empty((0, 2)), np.empty((0, 2)), np.empty(0, dtype=np.int64))
     _, xy, (ring_from, part_from) = shapely.to_ragged_array(parts, include_z=False)
-    xy = xy + 0.0  # -0.0 becomes 0.0, so that equal coordinates have equal bits
-    vertices = np.diff(ring_from)
-    ring_of = np.repeat(np.arange(len(vertices)), vertices)
-    last = np.zeros(len(xy), dtype=bool)
-    last[ring_from[1:] - 1] = True
-    rows = np.flatnonzero(~last)
-    ring = ring_of[rows]
-    start, end = xy[rows], xy[rows + 1]
-    flip = _clockwise(start, end, xy[ring_from[:-1]][ring], ring, len(vertices))
-    hole = np.ones(len(vertices), dtype=bool)
+    xy += 0.0  # -0.0 becomes 0.0, so that equal coordinates have equal bits
+    sizes = np.diff(ring_from)
+    inner = np.ones(len(xy), dtype=bool)
+    inner[ring_from[1:] - 1] = False
+    start, end = xy[inner], xy[1:][inner[:-1]]
+    hole = np.ones(len(sizes), dtype=bool)
     hole[part_from[:-1]] = False
-    wrong = (flip ^ hole)[ring]
-    start[wrong], end[wrong] = end[wrong], start[wrong]
-    rings_of_part = np.diff(part_from)
-    owner = np.repeat(part_owner, rings_of_part)[ring].astype(np.int64)
-    return Segments(start, end, owner).take((start != end).any(axis=1))
+    wrong = np.repeat(_clockwise(xy, ring_from) ^ hole, sizes - 1)
+    if wrong.any():
+        turned = wrong[:, None]
+        start, end = np.where(turned, end, start), np.where(turned, start, end)
+    owner = np.repeat(np.repeat(part_owner, np.diff(part_from)), sizes - 1)
+    real = (start != end).any(axis=1)
+    found = Segments(start, end, owner)
+    return found if real.all() else found.take(real)
 
 
-def _clockwise(start: Floats, end: Floats, origin: Floats, ring: Ints, rings: int) -> Bools:
+def parts_of(polygons: Any) -> tuple[Any, Ints]:
+    """The parts that are not empty, and the position of each one's polygon; nothing is copied if each is one part."""
+    if (shapely.get_type_id(polygons) == shapely.GeometryType.POLYGON).all():
+        parts, owner = polygons, np.arange(len(polygons))
+    else:
+        parts, owner = shapely.get_parts(polygons, return_index=True)
+    real = ~shapely.is_empty(parts)
+    return parts[real], owner[real].astype(np.int64)
+
+
+def _clockwise(xy: Floats, ring_from: Ints) -> Bools:
     """Which rings run clockwise. Measured from a vertex of each ring: far from 0, 0 the sum would lose its digits."""
-    a, b = start - origin, end - origin
-    doubled = np.bincount(ring, weights=a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], minlength=rings)
-    clockwise: Bools = doubled < 0
+    a = xy - np.repeat(xy[ring_from[:-1]], np.diff(ring_from), axis=0)
+    # Both ends of a ring are 0, 0 now, so the step from one ring to the next adds nothing.
+    cross = a[:-1, 0] * a[1:, 1] - a[1:, 0] * a[:-1, 1]
+    clockwise: Bools = np.add.reduceat(cross, ring_from[:-1]) < 0
     return clockwise
 
 
@@ -117,41 +125,36 @@ def joined(first: Segments, second: Segments) -> Segments:
 
 
 def unmatched(segments: Segments) -> Segments:
-    """The segments whose directions do not cancel, bit for bit.
+    """The segments without exactly one exact opposite, bit for bit.
 
-    Segments with the same ends are grouped by a 64-bit hash of both; a group whose directions add up to 0 is matched.
-    Groups in which two different segments met by chance are returned as well, so nothing is lost to a collision.
+    Segments are sorted by a 64-bit hash of their ends and compared with their neighbour, so a collision can only keep
+    a matched pair here, never lose an open segment. Three or more on the same ends are kept for a closer look.
     """
-    forward, low, high = _undirected(segments.start, segments.end)
-    key = _hashed(low, high)
-    order = np.argsort(key, kind="stable")
+    key = _hashed(segments.start) + _hashed(segments.end)
+    order = np.argsort(key)
     key = key[order]
-    first = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if len(key) else np.empty(0, dtype=int)
-    if len(first) == 0:
-        return segments
-    net = np.add.reduceat(np.where(forward[order], 1, -1), first)
-    sizes = np.diff(np.append(first, len(key)))
-    group = np.repeat(np.arange(len(first)), sizes)
-    head = np.repeat(order[first], sizes)
-    differs = (low[order] != low[head]).any(axis=1) | (high[order] != high[head]).any(axis=1)
-    open_group = net != 0
-    open_group[group[differs]] = True
-    return segments.take(np.sort(order[open_group[group]]))
+    step = key[1:] != key[:-1]
+    first = np.concatenate([[True], step]) if len(key) else np.empty(0, dtype=bool)
+    last = np.concatenate([step, [True]]) if len(key) else first
+    couple = np.flatnonzero(first[:-1] & ~first[1:] & last[1:])
+    one, other = order[couple], order[couple + 1]
+    opposite = (segments.start[one] == segments.end[other]) & (segments.end[one] == segments.start[other])
+    matched = opposite.all(axis=1)
+    open_ = np.ones(len(key), dtype=bool)
+    open_[one[matched]] = False
+    open_[other[matched]] = False
+    return segments.take(open_)
 
 
-def _undirected(start: Floats, end: Floats) -> tuple[Bools, Floats, Floats]:
-    """Whether each segment runs from its lower end (by x, then y), and its lower and higher ends."""
-    forward = (start[:, 0] < end[:, 0]) | ((start[:, 0] == end[:, 0]) & (start[:, 1] < end[:, 1]))
-    return forward, np.where(forward[:, None], start, end), np.where(forward[:, None], end, start)
-
-
-def _hashed(low: Floats, high: Floats) -> NDArray[np.uint64]:
-    a, b = (np.ascontiguousarray(xy).view(np.uint64) for xy in (low, high))
-    key = np.zeros(len(a), dtype=np.uint64)
-    for bits, mix in ((a[:, 0], _MIX_X), (a[:, 1], _MIX_Y), (b[:, 0], _MIX_X), (b[:, 1], _MIX_Y)):
-        key ^= bits * mix
-        key *= _MIX
-        key ^= key >> np.uint64(29)
+def _hashed(xy: Floats) -> NDArray[np.uint64]:
+    bits = np.ascontiguousarray(xy).view(np.uint64)
+    key = bits[:, 0] * _MIX_X
+    key ^= key >> np.uint64(29)
+    key += bits[:, 1]
+    key *= _MIX_Y
+    key ^= key >> np.uint64(32)
+    key *= _MIX_X
+    key ^= key >> np.uint64(29)
     return key
 
 

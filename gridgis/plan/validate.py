@@ -16,7 +16,7 @@ from gridgis.crs import require_crs
 from gridgis.errors import GeometryError, GridgisWarning, InputError, SchemaError
 from gridgis.plan.defects import as_records, defects_of
 from gridgis.plan.ruler import NOISE_M, Ruler, widths
-from gridgis.plan.segments import Ints
+from gridgis.plan.segments import Ints, parts_of
 from gridgis.plan.tiling import Fault, Objects, tiling_faults
 from gridgis.schema import DEFECT_KINDS, codes_as_text, ids_of
 
@@ -198,7 +198,7 @@ def _shapes(grids: gpd.GeoDataFrame, labels: list[str]) -> _Shapes:
     _refuse_others(shapes, ~empty, "grids", labels)
     faults = [Fault("empty", (int(row),), None) for row in np.flatnonzero(empty)]
     rows = np.flatnonzero(~empty)
-    polygons = shapely.force_2d(shapes[rows])
+    polygons = _flat(shapes[rows])
     wrong = ~shapely.is_valid(polygons)
     faults += [
         Fault("invalid_ring", (int(row),), _where_invalid(shape))
@@ -207,6 +207,14 @@ def _shapes(grids: gpd.GeoDataFrame, labels: list[str]) -> _Shapes:
     polygons[wrong] = _mended(polygons[wrong])
     usable = ~shapely.is_empty(polygons)
     return _Shapes(polygons[usable], rows[usable].astype(np.int64), faults)
+
+
+def _flat(shapes: Objects) -> Objects:
+    """`shapes` without Z; always a new array."""
+    out = shapes.copy()
+    high = shapely.has_z(out)
+    out[high] = shapely.force_2d(out[high])
+    return out
 
 
 def _refuse_others(shapes: Objects, meant: Any, source: str, labels: list[str] | None = None) -> None:
@@ -253,7 +261,7 @@ def _ground(boundary: gpd.GeoDataFrame, crs: pyproj.CRS) -> Any:
     if not real.any():
         raise GeometryError("the boundary has no geometry", source="boundary", wanted="at least one polygon")
     _refuse_others(shapes, real, "boundary")
-    polygons = shapely.force_2d(shapes[real])
+    polygons = _flat(shapes[real])
     wrong = ~shapely.is_valid(polygons)
     if wrong.any():
         ids = ids_of(boundary, np.flatnonzero(real)[wrong], None)
@@ -280,16 +288,21 @@ def _code_faults(grids: gpd.GeoDataFrame, known: list[str | None] | None, shapes
     """Rows without a code, and codes of several rows; placed at a point inside the grids that have geometry."""
     if known is None:
         return
-    inside = dict(zip(shapes.rows.tolist(), shapely.point_on_surface(shapes.polygons), strict=True))
+    position = dict(zip(shapes.rows.tolist(), range(len(shapes.rows)), strict=True))
+
+    def inside(rows: list[int]) -> list[Any]:
+        there = [position[row] for row in rows if row in position]
+        return list(shapely.point_on_surface(shapes.polygons[there]))
+
     rows_of: dict[str, list[int]] = {}
     for row, code in enumerate(known):
         if code is None:
-            yield Fault("missing_code", (row,), inside.get(row))
+            yield Fault("missing_code", (row,), next(iter(inside([row])), None))
         else:
             rows_of.setdefault(code, []).append(row)
     for rows in rows_of.values():
         if len(rows) > 1:
-            points = [inside[row] for row in rows if row in inside]
+            points = inside(rows)
             yield Fault("duplicate_code", tuple(rows), shapely.MultiPoint(points) if points else None)
 
 
@@ -297,7 +310,7 @@ def _part_faults(
     grids: gpd.GeoDataFrame, shapes: _Shapes, ruler: Ruler, min_area: float, min_width: float
 ) -> Iterator[Fault]:
     """Grids of several parts (the tolerances hold for each part beside the largest), and slivers."""
-    parts, owner = shapely.get_parts(shapes.polygons, return_index=True)
+    parts, owner = parts_of(shapes.polygons)
     several = np.bincount(owner)[owner] > 1
     # The bound errs by the ratio of a degree of longitude to one of latitude, and only upwards in what it lets through.
     least = 2 * shapely.area(parts) * min(ruler.unit_m)
