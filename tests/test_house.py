@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
 import subprocess
 import sys
@@ -60,6 +61,14 @@ def test_the_version_is_one() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
     assert f"version = {gridgis.__version__}\n" in setup
     assert f"## {gridgis.__version__}" in changelog
+
+
+def test_every_package_is_installed() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", "utf-8")
+    listed = {name for name in setup["options"]["packages"].split() if not name.startswith("gridgis_migrations")}
+    found = {".".join(p.parent.relative_to(ROOT).parts) for p in MODULES if p.name == "__init__.py"}
+    assert listed == found
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
