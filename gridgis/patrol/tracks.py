@@ -338,13 +338,14 @@ def _posted(out: pd.DataFrame, postings: pd.DataFrame, codes: pd.Series) -> pd.D
     if unknown:
         _warn_unknown(unknown)
     table = pd.DataFrame({"staff": postings["staff"].astype(str).to_numpy(dtype=object), "place": where})
-    for name, default in (("from", pd.Timestamp.min), ("to", pd.Timestamp.max)):
+    for name in ("from", "to"):
         given = postings[name] if name in postings.columns else pd.Series(pd.NaT, index=postings.index)
-        table[name] = pd.to_datetime(given).fillna(default).to_numpy()
+        table[name] = pd.to_datetime(given).to_numpy(dtype="datetime64[us]")
     days = pd.DataFrame({"session": out.index, "staff": out["staff"].astype(str).to_numpy(dtype=object)})
     days["date"] = out["date"].to_numpy()
     pairs = days.merge(table.dropna(subset="place"), on="staff")
-    pairs = pairs[(pairs["from"] <= pairs["date"]) & (pairs["date"] <= pairs["to"])]
+    # A missing day is an open end.
+    pairs = pairs[~(pairs["from"] > pairs["date"]) & ~(pairs["to"] < pairs["date"])]
     return pairs[["session", "place"]].astype("int64").drop_duplicates()
 
 
