@@ -55,7 +55,7 @@ def grids() -> gpd.GeoDataFrame:
                     "code": f"{unit}{number:02d}", "name": name, "kind": "residential", "level": 3, "parent": unit,
                     "households": 280 + 11 * number, "persons": 800, "deviation": 0.02, "reason": None,
                     "compactness": 0.7, "road_share": 0.9,
-                    "bounds_text": "东至{}，南至{}，西至{}，北至{}".format(sides[0], sides[1], sides[2], sides[3]),
+                    "bounds_text": f"东至{sides[0]}，南至{sides[1]}，西至{sides[2]}，北至{sides[3]}",
                     "geometry": bent(shapely.box(column, row, column + 1, row + 1)),
                 }
             )  # fmt: skip
@@ -73,9 +73,12 @@ def barriers() -> gpd.GeoDataFrame:
         {"class": kind, "name": _ACROSS[y], "geometry": bent(shapely.LineString([(-0.2, y), (4.2, y)]))}
         for kind, y in across
     ]
-    rows.append({"class": "railway", "name": "柳岸支线", "geometry": bent(shapely.LineString([(-0.2, -0.1), (4.2, -0.15)]))})
-    rows.append({"class": "wall", "name": None, "geometry": bent(shapely.LineString([(1.2, 0.2), (1.2, 0.8)]))})
-    rows.append({"class": "lane", "name": "柳荫巷", "geometry": bent(shapely.LineString([(2.5, 0), (2.5, 1)]))})
+    more = (
+        ("railway", "柳岸支线", [(-0.2, -0.1), (4.2, -0.15)]),
+        ("wall", None, [(1.2, 0.2), (1.2, 0.8)]),
+        ("lane", "柳荫巷", [(2.5, 0), (2.5, 1)]),
+    )
+    rows += [{"class": kind, "name": name, "geometry": bent(shapely.LineString(line))} for kind, name, line in more]
     return gpd.GeoDataFrame(rows, crs="EPSG:4326")
 
 

@@ -5,7 +5,9 @@ Drawn in the metric CRS of the place, given to the templates as SVG path data; c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import geopandas as gpd
@@ -82,16 +84,24 @@ class Sheet:
     ----------
     grids : GeoDataFrame
         code, name, colour; EPSG:4326.
+    tails : sequence of str
+        What stands for the name of each grid where there is no room for it.
     barriers, water, buildings : GeoDataFrame
         EPSG:4326; may have no rows.
     """
 
     def __init__(
-        self, grids: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, water: gpd.GeoDataFrame, buildings: gpd.GeoDataFrame
+        self,
+        grids: gpd.GeoDataFrame,
+        tails: Sequence[str],
+        barriers: gpd.GeoDataFrame,
+        water: gpd.GeoDataFrame,
+        buildings: gpd.GeoDataFrame,
     ) -> None:
         self.metric = crs.metric_crs(grids)
         self.codes = [str(c) for c in grids["code"]]
         self.names = [str(n) if isinstance(n, str) and n else c for n, c in zip(grids["name"], self.codes, strict=True)]
+        self.tails = list(tails)
         self.colours = [int(c) for c in grids["colour"]]
         self.grids = _metres(grids, self.metric)
         self.lines = _metres(barriers, self.metric)
@@ -151,13 +161,17 @@ class Sheet:
     def _shape(self, row: int, piece: Any, place: Any, page: _Page, size: float) -> Shape:
         x, y, radius = label_places(np.array([piece], dtype=object))[0]
         at, side = place(np.array([[x, y], [x + radius, y]]))
-        wide = _wide(self.names[row], size)
-        # The chosen grid bears its name in any case, others where it has room.
-        fits = size == TITLE_SIZE or wide < 2.4 * (side[0] - at[0])
-        label = self.names[row] if (fits and page.take(at[0], at[1], wide, size)) or size == TITLE_SIZE else ""
+        x0, y0 = float(at[0]), float(at[1])
+        room = 2.4 * float(side[0] - at[0])
+        label = self.names[row]
+        # The chosen grid bears its name in any case, others what they have room for.
+        if not page.take(x0, y0, _wide(label, size), size, room) and size == NAME_SIZE:
+            label = self.tails[row]
+            if not page.take(x0, y0, _wide(label, size), size, room):
+                label = ""
         return Shape(
             self.codes[row], path(np.array([piece]), place), self.colours[row], self.names[row], label,
-            round(float(at[0]), 1), round(float(at[1]), 1),
+            round(x0, 1), round(y0, 1),
         )  # fmt: skip
 
 
@@ -192,7 +206,7 @@ def path(shapes: Geometries, place: Any) -> str:
             continue
         words = [f"{x:.1f} {y:.1f}" for x, y in place(xy)]
         edges = np.flatnonzero(np.r_[True, np.diff(owner) > 0, True])
-        out += ["M" + "L".join(words[a : b - 1 if close else b]) + close for a, b in zip(edges, edges[1:])]
+        out += ["M" + "L".join(words[a : b - 1 if close else b]) + close for a, b in pairwise(edges)]
     return "".join(out)
 
 
@@ -232,9 +246,8 @@ def _spots(line: Any) -> list[dict[str, float]]:
     length = float(shapely.length(line))
     count = max(1, round(length / _NAME_EVERY_M))
     middles = (np.arange(count) + 0.5) * length / count
-    around = shapely.get_coordinates(
-        shapely.line_interpolate_point(line, np.concatenate((middles - _NAME_RUN_M, middles, middles + _NAME_RUN_M)).clip(0))
-    ).reshape(3, count, 2)
+    along = np.concatenate((middles - _NAME_RUN_M, middles, middles + _NAME_RUN_M)).clip(0)
+    around = shapely.get_coordinates(shapely.line_interpolate_point(line, along)).reshape(3, count, 2)
     step = around[2] - around[0]
     angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))
     angle = (angle + 90) % 180 - 90
@@ -263,10 +276,10 @@ class _Page:
         # The corners of the scale bar and of the north arrow.
         self.boxes = [(0.0, HEIGHT - 40, 150.0, HEIGHT), (WIDTH - 44, 0.0, WIDTH, 56.0)]
 
-    def take(self, x: float, y: float, wide: float, high: float) -> bool:
-        """Take the box around x, y if it is free and on the page."""
+    def take(self, x: float, y: float, wide: float, high: float, room: float = np.inf) -> bool:
+        """Take the box around x, y if it is free, on the page and no wider than `room`."""
         box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-        if box[0] < 2 or box[1] < 2 or box[2] > WIDTH - 2 or box[3] > HEIGHT - 2:
+        if wide > room or box[0] < 2 or box[1] < 2 or box[2] > WIDTH - 2 or box[3] > HEIGHT - 2:
             return False
         if any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in self.boxes):
             return False
@@ -280,13 +293,14 @@ def _wide(text: str, size: float) -> float:
 
 
 def _place_names(named: pd.DataFrame, page: _Page, place: Any, scale: float) -> tuple[Name, ...]:
-    """Names that fit on their lines and keep clear of all else, the longest lines first, each name at most twice."""
+    """Names that fit on their lines and keep clear of all else, the longest lines first, no name twice near by."""
     kept: list[Name] = []
     for row in named.itertuples():
         long = _wide(row.name, NAME_SIZE * 1.1)
-        if row.length_m * scale < 1.1 * long or sum(k.text == row.name for k in kept) == 2:
-            continue
         x, y = place(np.array([[row.x, row.y]]))[0]
+        near = any(k.text == row.name and np.hypot(x - k.x, y - k.y) < WIDTH / 2 for k in kept)
+        if near or row.length_m * scale < 1.1 * long:
+            continue
         angle, upright = turned(row.name, row.angle)
         along = np.radians(angle + 90 if upright else angle)
         wide = long * abs(np.cos(along)) + NAME_SIZE * abs(np.sin(along))

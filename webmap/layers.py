@@ -8,7 +8,6 @@ renders what it is given as a template. Names reach the page as JSON, and our sc
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ class MapParts:
     script: str
 
 
-class PublicFigure(Figure):  # type: ignore[misc]
+class PublicFigure(Figure):
     """A figure that takes only files that this server serves.
 
     Parameters
@@ -78,12 +77,10 @@ class PublicFigure(Figure):  # type: ignore[misc]
                     wanted=", ".join(sorted(self.served)),
                 )
             links[type(child)].append(str(url))
-        return MapParts(
-            tuple(links[JavascriptLink]), tuple(links[CssLink]), html.strip(), self.script.render().strip()
-        )
+        return MapParts(tuple(links[JavascriptLink]), tuple(links[CssLink]), html.strip(), self.script.render().strip())
 
 
-class PublicMap(folium.Map):  # type: ignore[misc]
+class PublicMap(folium.Map):
     """A Folium map without tiles, whose files are ours and whose name is always the same.
 
     Parameters
@@ -129,7 +126,7 @@ class PublicMap(folium.Map):  # type: ignore[misc]
         self.default_css = list(styles)
 
 
-class GridLayers(MacroElement):  # type: ignore[misc]
+class GridLayers(MacroElement):
     """Calls our script, which fetches the layers and fills the map."""
 
     _template = Template(
@@ -141,7 +138,7 @@ class GridLayers(MacroElement):  # type: ignore[misc]
     )
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name, self._id = "GridLayers", "public"
         self.addresses = dict(addresses)
 
@@ -154,7 +151,8 @@ def draw_map(
 ) -> MapParts:
     """The public map: the same bytes for the same arguments."""
     shown = PublicMap(bounds, scripts, styles)
-    shown._parent = None
+    # Out of the figure that Folium made, and into ours.
+    shown._parent = None  # type: ignore[assignment]
     figure = PublicFigure(url for _, url in (*scripts, *styles))
     figure.add_child(shown)
     shown.add_child(GridLayers(addresses))
@@ -167,7 +165,11 @@ def grids_layer(grids: gpd.GeoDataFrame) -> bytes:
     places = label_places(np.asarray(crs.project(grids.geometry.array, crs.WGS84, metric), dtype=object))
     points = shapely.get_coordinates(crs.project(shapely.points(places[:, :2]), metric, crs.WGS84))
     frame = grids.assign(
-        label_lon=points[:, 0].round(6), label_lat=points[:, 1].round(6), room_m=places[:, 2].round(1), short=shorts(grids), tail=tails(grids)
+        label_lon=points[:, 0].round(6),
+        label_lat=points[:, 1].round(6),
+        room_m=places[:, 2].round(1),
+        short=shorts(grids),
+        tail=tails(grids),
     )
     wanted = ["code", "name", "short", "tail", "colour", "label_lon", "label_lat", "room_m"]
     return _bytes(features.feature_collection(frame, wanted, decimals=_DECIMALS))
@@ -188,10 +190,16 @@ def shorts(grids: gpd.GeoDataFrame) -> list[str]:
         siblings.setdefault(parent, []).append(name)
     # A number is not cut in two, nor a word.
     same = {
-        parent: re.sub(r"(第|[0-9A-Za-z]+)$", "", os.path.commonprefix(group)) if len(group) > 1 else ""
+        parent: re.sub(r"(第|[0-9A-Za-z]+)$", "", _beginning(group)) if len(group) > 1 else ""
         for parent, group in siblings.items()
     }
     return [name[len(same[parent]) :].strip() or name for name, parent in zip(names, grids["parent"], strict=True)]
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """The longest beginning that all names share."""
+    first, last = min(names), max(names)
+    return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
 
 
 def tails(grids: gpd.GeoDataFrame) -> list[str]:
@@ -216,7 +224,9 @@ def context_layer(barriers: gpd.GeoDataFrame, water: gpd.GeoDataFrame, buildings
     drawn = [("water", water), ("building", buildings)]
     drawn += [(kind, barriers[barriers["class"] == kind]) for kind in BARRIER_CLASSES[::-1] if len(barriers)]
     rows = [
-        {"kind": kind, "geometry": _one(np.asarray(frame.geometry.array, dtype=object))} for kind, frame in drawn if len(frame)
+        {"kind": kind, "geometry": _one(np.asarray(frame.geometry.array, dtype=object))}
+        for kind, frame in drawn
+        if len(frame)
     ]
     if len(barriers):
         metric = crs.metric_crs(barriers)

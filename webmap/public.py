@@ -10,8 +10,17 @@ from typing import Any
 import pandas as pd
 import xstatic.pkg.leaflet
 from flask import (
-    Blueprint, Response, current_app, g, jsonify, make_response, render_template, request, send_from_directory, url_for,
-)  # fmt: skip
+    Blueprint,
+    Response,
+    current_app,
+    g,
+    jsonify,
+    make_response,
+    render_template,
+    request,
+    send_from_directory,
+    url_for,
+)
 from flask_babel import format_decimal, gettext
 from werkzeug.exceptions import BadRequest, NotFound
 
@@ -200,8 +209,8 @@ def _board(shown: Published, row: int, made: Board) -> dict[str, Any]:
 def _households(grid: Any) -> str:
     if pd.isna(grid["households"]):
         return ""
-    number = format_decimal(int(grid["households"]))
-    return gettext("about %(number)s (an estimate)", number=number) if grid["estimated"] else number
+    number = str(format_decimal(int(grid["households"])))
+    return str(gettext("about %(number)s (an estimate)", number=number)) if grid["estimated"] else number
 
 
 def _whom_to_ask(made: Board) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from gridgis import crs
 from gridgis.errors import NotFoundError, StoreError
 from gridgis.locate import GridLocator
 from gridgis.profile import Parameters
-from gridgis.publish import boards, features
+from gridgis.publish import features
+from gridgis.publish.boards import Board, make_board
 from gridgis.schema import BARRIER_CLASSES
 from gridgis.store import Store, open_store
 from webmap import layers
@@ -61,7 +61,7 @@ class Published:
         self._staff = store.load("staff")
         self._postings = store.load("posting")
         self._locator = GridLocator(self.grids)
-        self._boards: tuple[date, dict[str, boards.Board]] | None = None
+        self._boards: tuple[date, dict[str, Board]] | None = None
 
     @cached_property
     def grids_layer(self) -> bytes:
@@ -76,7 +76,7 @@ class Published:
     @cached_property
     def sheet(self) -> Sheet:
         """The same, ready to be drawn by the server."""
-        return Sheet(self.grids, self.barriers, self.water, self.buildings)
+        return Sheet(self.grids, layers.tails(self.grids), self.barriers, self.water, self.buildings)
 
     @cached_property
     def legend(self) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ class Published:
         """The date at the place."""
         return datetime.now(self._zone).date()
 
-    def boards(self) -> dict[str, boards.Board]:
+    def boards(self) -> dict[str, Board]:
         """The board of each grid as of today, by code."""
         today = self.today()
         kept = self._boards
@@ -135,7 +135,7 @@ class Published:
         written = json.loads(self.settings.get("parameters") or "{}")
         return ZoneInfo(written.get("timezone", Parameters.timezone))
 
-    def _make_boards(self, today: date) -> dict[str, boards.Board]:
+    def _make_boards(self, today: date) -> dict[str, Board]:
         required = tuple(self.settings.get("board_required", "").split())
         of_grid = dict(tuple(self._postings.groupby("grid", sort=False))) if len(self._postings) else {}
         nobody = self._postings.iloc[:0]
@@ -144,7 +144,7 @@ class Published:
         for grid in plain:
             postings = of_grid.get(grid["code"], nobody)
             staff = self._staff[self._staff["id"].isin(postings["staff"])]
-            made[str(grid["code"])] = boards.make_board(
+            made[str(grid["code"])] = make_board(
                 grid, staff, postings, settings=self.settings, required=required, on=today
             )
         return made
@@ -176,7 +176,7 @@ class Shelf:
 
     def _open(self) -> Store:
         try:
-            status = os.stat(self.path)
+            status = self.path.stat()
         except OSError as error:
             raise StoreError("there is no such store", source=self.path) from error
         file = (status.st_dev, status.st_ino)
