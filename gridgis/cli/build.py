@@ -30,7 +30,8 @@ def build_with_progress(path: Path) -> Any:
     """Run the build, telling each step on stderr, and print what came out."""
     from rich.console import Console
 
-    from gridgis.pipeline import Project, build
+    from gridgis.pipeline import build
+    from gridgis.project import Project
 
     project = Project.load(path)
     console = Console(stderr=True, highlight=False, markup=False)
