@@ -341,14 +341,13 @@ def _write_json(document: Mapping[str, Any], path: Path) -> None:
 
 
 def _named(units: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The units, or the boundary as the only one; with a code and a name."""
+    """The units; without them the rows of the boundary that have a code, else the boundary as one."""
     if units is not None:
         return units
-    unit = boundary.copy()
-    for column, default in (("code", "1"), ("name", None)):
-        if column not in unit.columns:
-            unit[column] = default
-    return unit
+    if "code" in boundary.columns and boundary["code"].notna().all() and boundary["code"].is_unique:
+        return boundary
+    name = boundary["name"].iloc[0] if "name" in boundary.columns and len(boundary) == 1 else None
+    return gpd.GeoDataFrame({"code": ["1"], "name": [name]}, geometry=[boundary.union_all()], crs=boundary.crs)
 
 
 def _inside(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> gpd.GeoDataFrame:

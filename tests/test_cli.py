@@ -319,7 +319,7 @@ def test_a_missing_crs_can_be_named(tmp_path: Path) -> None:
         (["partition", "x.gpkg", "--norm", "0", "-o", "y.gpkg"], "not in the range"),
         (["validate"], "Missing argument 'GRIDS'"),
         (["repaint"], "No such command 'repaint'"),
-        (["assign", "houses", "h.csv", "--grids", "g", "--map", "a", "-o", "y.csv"], "'a' is not theirs=ours"),
+        (["estimate", "h.csv", "--map", "a", "-o", "y.csv"], "'a' is not theirs=ours"),
     ],
 )
 def test_wrong_arguments_are_2_too(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
