@@ -128,7 +128,7 @@ def make_blocks(
     blocks, order = _numbered(shapes, unit, ground, metric)
     borders = _borders(rims, order, blocks["code"].to_numpy(), lines, crs)
     blocks = count_loads(blocks, houses, buildings, persons)
-    blocks["compound_kind"] = compound_kinds(blocks, estates, metric)
+    blocks["compound_kind"] = pd.Series(compound_kinds(blocks, estates, metric), dtype=object)
     columns = ["code", "unit", "households", "persons", "buildings", "compound_kind", "estimated", "geometry"]
     blocks = blocks[columns]
     parameters = {"snap_m": snap_m, "min_block_m2": min_block_m2, "min_width_m": min_width_m}
@@ -306,10 +306,9 @@ def _numbered(
         rows.append(own)
         codes += [f"{name}-{n:0{width}d}" for n in range(1, len(own) + 1)]
     order = np.concatenate(rows)
-    blocks = gpd.GeoDataFrame(
-        {"code": codes, "unit": ground["code"].to_numpy()[unit[order]]}, geometry=shapes[order], crs=ground.crs
-    )
-    return blocks.astype({"code": object, "unit": object}), order
+    columns = {"code": codes, "unit": ground["code"].to_numpy()[unit[order]]}
+    table = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    return gpd.GeoDataFrame(table, geometry=shapes[order], crs=ground.crs), order
 
 
 def _borders(rims: Rims, order: Ints, codes: Shapes, lines: Lines, crs: pyproj.CRS) -> gpd.GeoDataFrame:
@@ -318,23 +317,18 @@ def _borders(rims: Rims, order: Ints, codes: Shapes, lines: Lines, crs: pyproj.C
     place[order], place[-1] = np.arange(len(order)), len(order)
     one, other = place[rims.left], place[rims.right]
     left, right = np.minimum(one, other), np.maximum(one, other)
-    classes = np.array([*(BARRIER_CLASSES[r] for r in lines.rank), None], dtype=object)[rims.line]
-    names = np.array([*lines.name, None], dtype=object)[rims.line]
-    table = pd.DataFrame(
-        {"left": left, "right": right, "class": classes, "name": names, "length_m": rims.length_m}
-    ).astype({"class": object, "name": object})
-    by = [left, right, np.append(lines.rank, len(BARRIER_CLASSES))[rims.line], table["name"].fillna("").to_numpy()]
-    groups = table.groupby(by, sort=True)
-    merged = shapely.line_merge(
-        [shapely.multilinestrings(shapely.linestrings(rims.ends[rows])) for rows in groups.indices.values()]
-    )
-    out = groups.agg({"left": "first", "right": "first", "length_m": "sum"}).reset_index(drop=True)
-    first = np.array([rows[0] for rows in groups.indices.values()], dtype=np.int64)
-    named = np.array([*codes, None], dtype=object)
-    return gpd.GeoDataFrame(
-        {
-            "left": named[out["left"]], "right": named[out["right"]], "class": classes[first], "name": names[first],
-            "length_m": out["length_m"],
-        },
-        geometry=shapely.normalize(merged), crs=crs,
-    )  # fmt: skip
+    rank = np.append(lines.rank, len(BARRIER_CLASSES))[rims.line]
+    title, name = np.unique([*(n or "" for n in lines.name), ""], return_inverse=True)
+    key, of = np.unique(np.column_stack([left, right, rank, name[rims.line]]), axis=0, return_inverse=True)
+    groups = np.split(np.argsort(of.ravel(), kind="stable"), np.cumsum(np.bincount(of.ravel()))[:-1])
+    merged = shapely.line_merge([shapely.multilinestrings(shapely.linestrings(rims.ends[rows])) for rows in groups])
+    known = np.array([*codes, None], dtype=object)
+    columns = {
+        "left": known[key[:, 0]],
+        "right": known[key[:, 1]],
+        "class": np.array([*BARRIER_CLASSES, None], dtype=object)[key[:, 2]],
+        "name": [str(t) or None for t in title[key[:, 3]]],
+    }
+    table = pd.DataFrame({label: pd.Series(values, dtype=object) for label, values in columns.items()})
+    table["length_m"] = np.bincount(of.ravel(), rims.length_m, len(key))
+    return gpd.GeoDataFrame(table, geometry=shapely.normalize(merged), crs=crs)

@@ -253,9 +253,10 @@ def _with_loads(
 def _with_deviation(grids: gpd.GeoDataFrame, profile: Profile | None) -> gpd.GeoDataFrame:
     """Signed deviation from the profile's norm; reasons stay only where it is off."""
     out = grids
-    for column in ("deviation", "reason"):
-        if column not in out.columns:
-            out[column] = np.full(len(out), np.nan) if column == "deviation" else pd.Series(dtype=object)
+    if "deviation" not in out.columns:
+        out["deviation"] = np.nan
+    if "reason" not in out.columns:
+        out["reason"] = pd.Series([None] * len(out), index=out.index, dtype=object)
     norm = None if profile is None else profile.norm
     if norm is None or not (norm.households or norm.persons):
         return out

@@ -221,7 +221,8 @@ def _grids(
         kind = kind_of(table.kind[rows], table.load[rows])
         groups.append((code, table.unit[rows[0]], rule.target(kind), kind, "locked"))
         rows_of.append(rows)
-    out = pd.DataFrame(groups, columns=["lock", "parent", "target", "compound_kind", "reason"]).astype(object)
+    columns = zip(("lock", "parent", "target", "compound_kind", "reason"), zip(*groups, strict=True), strict=True)
+    out = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns})
     union = shapely.coverage_union_all if graph.clean else shapely.union_all
     merged = np.array([_one(union(shapes[rows])) for rows in rows_of], dtype=object)
     _number(out, merged, planes, rule.code, units)
@@ -229,16 +230,15 @@ def _grids(
     target = out["target"].to_numpy(dtype=float)
     out["deviation"] = load / target - 1
     off = np.abs(out["deviation"].to_numpy(dtype=float)) > rule.tolerance
-    out["reason"] = [r if o else None for r, o in zip(out["reason"], off, strict=True)]
-    out["kind"], out["level"] = "residential", 3
+    out["reason"] = out["reason"].where(off, None)
+    out["kind"], out["level"] = pd.Series(["residential"] * len(out), dtype=object), 3
     out["parent"] = out["parent"].where(out["parent"] != "", None)
     grids = gpd.GeoDataFrame(out, geometry=merged, crs=planes[0])
     order = np.argsort(out["code"].to_numpy().astype(str), kind="stable")
     grid = np.empty(len(table.code), dtype=np.int64)
     for place, number in enumerate(order):
         grid[rows_of[number]] = place
-    text = dict.fromkeys(("code", "name", "kind", "parent", "reason", "compound_kind"), object)
-    return grids.iloc[order].reset_index(drop=True).astype({**text, "deviation": float, "level": int}), grid
+    return grids.iloc[order].reset_index(drop=True), grid
 
 
 def _one(shape: Any) -> Any:
@@ -273,7 +273,7 @@ def _number(
         for row in own:
             known = numbers.get(codes[row]) or _number_in(codes[row], unit, template)
             titles[row] = f"{names.get(unit, '')}第{known}网格" if known else codes[row]
-    out["code"], out["name"] = codes, titles
+    out["code"], out["name"] = pd.Series(codes, dtype=object), pd.Series(titles, dtype=object)
 
 
 def _number_in(code: str, unit: str, template: str, most: int = 999) -> int | None:

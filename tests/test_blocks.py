@@ -1,0 +1,506 @@
+"""Blocks: laws of the tiling first, then examples of what is carried, dropped, folded, counted and refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+import shapes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridgis import crs
+from gridgis.errors import CRSError, GeometryError, GridgisWarning, InputError, PlanError, SchemaError
+from gridgis.plan import network
+from gridgis.plan.blocks import Blocks, make_blocks
+from gridgis.schema import BARRIER_CLASSES, check
+
+AREA = 1e-6
+"""What blocks may leave free or cover too much, m² in all."""
+
+
+# --- places -----------------------------------------------------------------------------------------------------------
+
+
+def lines(*rows: tuple[str, str | None, list[tuple[float, float]]]) -> gpd.GeoDataFrame:
+    """Barriers near 0, 0, put where the zoo lives."""
+    moved = [shapely.LineString(np.array(xy) + np.array((shapes.X0, shapes.Y0))) for _, _, xy in rows]
+    columns = {"class": [r[0] for r in rows], "name": [r[1] for r in rows]}
+    return gpd.GeoDataFrame(columns, geometry=gpd.GeoSeries(moved, crs=shapes.METRES))
+
+
+def ground(*polygons: shapely.Geometry, codes: list[str] | None = None) -> gpd.GeoDataFrame:
+    return shapes.frame(polygons, codes or ["U", "V", "W"][: len(polygons)])
+
+
+def points(xy: list[tuple[float, float]], **columns: list[object]) -> gpd.GeoDataFrame:
+    at = gpd.GeoSeries([shapely.Point(x + shapes.X0, y + shapes.Y0) for x, y in xy], crs=shapes.METRES)
+    return gpd.GeoDataFrame({"code": [f"h{i}" for i in range(len(xy))], **columns}, geometry=at)
+
+
+@st.composite
+def grounds(draw: st.DrawFn) -> gpd.GeoDataFrame:
+    """A boundary of one to three parts, some with a hole, on a coarse or a fine raster."""
+    step = draw(st.sampled_from([1.0, 0.37]))
+    parts = []
+    for number in range(draw(st.integers(1, 3))):
+        size = draw(st.integers(80, 400)) * step
+        corners = draw(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=4, max_size=9, unique=True))
+        part = shapely.MultiPoint(corners).convex_hull
+        if part.geom_type != "Polygon" or part.area < 900:
+            part = shapely.box(0, 0, 99, 80)
+        part = shapely.transform(part, lambda xy, n=number, s=size: xy / 100 * s + (n * 500.0, 0.0))
+        if draw(st.booleans()):
+            part = part.difference(
+                shapely.transform(part, lambda xy, c=part.centroid: (xy - (c.x, c.y)) / 3 + (c.x, c.y))
+            )
+        parts.append(part)
+    return ground(shapely.MultiPolygon(parts) if len(parts) > 1 else parts[0], codes=["U"])
+
+
+@st.composite
+def streets(draw: st.DrawFn) -> gpd.GeoDataFrame:
+    """Lines all over the place: crossings, touches, doubles, ends that fall short."""
+    whole = st.integers(-20, 1400)
+    rows = []
+    for _ in range(draw(st.integers(1, 14))):
+        count = draw(st.integers(2, 4))
+        xy = [(draw(whole) * 0.97, draw(st.integers(-20, 420)) * 1.01) for _ in range(count)]
+        if len(set(xy)) < 2:
+            xy = [(0.0, 10.0), (1200.0, 15.0)]
+        rows.append((draw(st.sampled_from(BARRIER_CLASSES)), draw(st.sampled_from(["甲路", "乙街", None])), xy))
+    return lines(*rows)
+
+
+def parted(place: gpd.GeoDataFrame, at: float) -> gpd.GeoDataFrame:
+    """The place cut in two units along a slanting line; where the cut meets the rim, only the units have a vertex."""
+    whole = place.geometry.iloc[0]
+    x = shapes.X0 + at
+    knife = shapely.LineString([(x - 7.3, shapes.Y0 - 900), (x + 11.9, shapes.Y0 + 900)])
+    pieces = shapely.get_parts(shapely.polygonize(shapely.get_parts(shapely.union_all([whole.boundary, knife]))))
+    pieces = pieces[shapely.contains(whole.buffer(1e-6), pieces)]
+    left = shapely.get_x(shapely.centroid(pieces)) < x
+    both = [shapely.union_all(pieces[left]), shapely.union_all(pieces[~left])]
+    return gpd.GeoDataFrame({"code": ["A", "B"]}, geometry=both, crs=place.crs)
+
+
+def free_and_outside(blocks: gpd.GeoDataFrame, place: gpd.GeoDataFrame) -> float:
+    """Ground that is in a block or in the place, but not in both, m² (judged in the plane of the coordinates)."""
+    scale = network.metres_per_unit(place.crs, crs.metric_crs(place), place.total_bounds)
+    both = shapely.union_all(place.geometry.to_numpy()), shapely.union_all(blocks.geometry.to_numpy())
+    return float(shapely.symmetric_difference(*both).area * scale.prod())
+
+
+def assert_tiles(cut: Blocks, place: gpd.GeoDataFrame) -> None:
+    blocks = cut.blocks
+    assert shapely.coverage_is_valid(blocks.geometry.to_numpy())
+    assert set(blocks.geom_type) == {"Polygon"}
+    assert blocks.geometry.is_valid.all()
+    assert free_and_outside(blocks, place) < AREA
+    scale = network.metres_per_unit(place.crs, crs.metric_crs(place), place.total_bounds)
+    whole = shapely.area(place.geometry.to_numpy()).sum() * scale.prod()
+    assert shapely.area(blocks.geometry.to_numpy()).sum() * scale.prod() == pytest.approx(whole, abs=AREA)
+    corners = set(map(tuple, shapely.get_coordinates(place.geometry.to_numpy())))
+    assert corners <= set(map(tuple, shapely.get_coordinates(blocks.geometry.to_numpy())))
+
+
+def wkb(frame: gpd.GeoDataFrame) -> list[object]:
+    plain = pd.DataFrame(frame.drop(columns="geometry"))
+    return [frame.geometry.to_wkb().tolist(), plain.astype(object).where(plain.notna(), None).values.tolist()]
+
+
+# --- laws -------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=grounds(), barriers=streets(), degrees=st.booleans())
+def test_blocks_tile_any_ground_whatever_the_streets(
+    place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, degrees: bool
+) -> None:
+    if degrees:
+        place, barriers = shapes.in_degrees(place), shapes.in_degrees(barriers)
+    cut = cut_quietly(place, barriers, min_block_m2=50.0)
+    assert_tiles(cut, place)
+    assert cut.blocks["code"].is_unique
+    assert cut.blocks["code"].tolist() == sorted(cut.blocks["code"])
+
+
+@settings(max_examples=40, deadline=None)
+@given(place=grounds(), barriers=streets(), at=st.integers(20, 300))
+def test_blocks_tile_every_unit_and_none_lies_in_two(
+    place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, at: int
+) -> None:
+    units = parted(place, float(at))
+    units = units[~units.geometry.is_empty]
+    cut = cut_quietly(place, barriers, units=units, min_block_m2=200.0)
+    assert_tiles(cut, place)
+    for code, shape in zip(units["code"], units.geometry, strict=True):
+        own = cut.blocks[cut.blocks["unit"] == code]
+        assert shapely.symmetric_difference(shape, shapely.union_all(own.geometry.to_numpy())).area < AREA
+        assert own["code"].str.startswith(f"{code}-").all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(place=grounds(), barriers=streets(), seed=st.integers(0, 99))
+def test_the_order_of_rows_and_of_points_does_not_matter(
+    place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, seed: int
+) -> None:
+    one = cut_quietly(place, barriers)
+    rng = np.random.default_rng(seed)
+    shuffled = barriers.iloc[rng.permutation(len(barriers))]
+    turned = rng.random(len(barriers)) < 0.5
+    shuffled = shuffled.set_geometry(
+        [shapely.reverse(g) if t else g for g, t in zip(shuffled.geometry, turned, strict=True)], crs=barriers.crs
+    )
+    other = cut_quietly(place, shuffled)
+    assert wkb(one.blocks) == wkb(other.blocks)
+    assert wkb(one.borders) == wkb(other.borders)
+
+
+@settings(max_examples=30, deadline=None)
+@given(place=grounds(), barriers=streets(), seed=st.integers(0, 99))
+def test_households_and_borders_add_up(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    west, south, east, north = place.total_bounds
+    xy = rng.uniform((west, south), (east, north), (60, 2))
+    inside = shapely.intersects_xy(place.geometry.iloc[0], xy)
+    homes = gpd.GeoDataFrame(
+        {"code": [f"h{i}" for i in range(60)], "households": rng.integers(0, 9, 60), "estimated": rng.random(60) < 0.5},
+        geometry=shapely.points(xy), crs=place.crs,
+    )[inside]  # fmt: skip
+    cut = cut_quietly(place, barriers, houses=homes)
+    assert cut.blocks["households"].sum() == homes["households"].sum()
+    assert cut.blocks["estimated"].sum() == homes.loc[homes["estimated"], "households"].sum()
+    borders = cut.borders
+    assert (borders["right"].isna() | (borders["left"] < borders["right"])).all()
+    rims = borders.groupby("left")["length_m"].sum().add(borders.groupby("right")["length_m"].sum(), fill_value=0)
+    np.testing.assert_allclose(rims.loc[cut.blocks["code"]], cut.blocks.length, rtol=1e-9)
+    np.testing.assert_allclose(borders.length, borders["length_m"], rtol=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(place=grounds(), barriers=streets())
+def test_no_small_block_is_left_that_has_a_neighbour(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame) -> None:
+    cut = cut_quietly(place, barriers, min_block_m2=2000.0, min_width_m=15.0)
+    inner = cut.borders[cut.borders["right"].notna()]
+    small = cut.blocks[(cut.blocks.area < 2000) | (2 * cut.blocks.area < 15 * cut.blocks.length)]
+    assert not set(small["code"]) & (set(inner["left"]) | set(inner["right"]))
+
+
+def cut_quietly(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, **options: object) -> Blocks:
+    """`make_blocks` for streets that may all miss the place."""
+    with pytest.warns(GridgisWarning) if misses(place, barriers) else no_warning():
+        return make_blocks(place, barriers, **options)  # type: ignore[arg-type]
+
+
+def misses(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame) -> bool:
+    scale = network.metres_per_unit(place.crs, crs.metric_crs(place), place.total_bounds)
+    flat = [network.flatten(f.geometry.to_numpy(), scale) for f in (place, barriers)]
+    return bool((shapely.distance(flat[0][0], flat[1]) > 5.0).all())
+
+
+def no_warning() -> object:
+    from contextlib import nullcontext
+
+    return nullcontext()
+
+
+# --- what is carried, dropped and folded ------------------------------------------------------------------------------
+
+SQUARE = shapely.box(0, 0, 300, 200)
+
+
+@pytest.mark.parametrize(("short", "blocks"), [(0.0, 2), (1e-7, 2), (3.0, 2), (4.9, 2), (5.1, 1), (30.0, 1)])
+def test_an_end_that_falls_short_is_carried_to_the_outline(short: float, blocks: int) -> None:
+    cut = make_blocks(ground(SQUARE), lines(("lane", None, [(100, -5), (100, 200 - short)])))
+    assert len(cut.blocks) == blocks
+
+
+def test_an_end_that_falls_short_of_a_slanting_street_goes_straight_on() -> None:
+    cut = make_blocks(
+        ground(SQUARE),
+        lines(("main", "斜街", [(0, 50), (300, 150)]), ("lane", "短巷", [(150, -5), (150, 96)])),
+    )
+    assert len(cut.blocks) == 3
+    inner = cut.borders[cut.borders["name"] == "短巷"]
+    assert inner["length_m"].sum() == pytest.approx(100, abs=0.05)
+
+
+def test_two_ends_that_face_each_other_meet() -> None:
+    cut = make_blocks(
+        ground(SQUARE), lines(("lane", None, [(100, -5), (100, 99)]), ("lane", None, [(101, 102), (101, 205)]))
+    )
+    assert len(cut.blocks) == 2
+
+
+def test_dead_ends_and_overshoots_are_dropped() -> None:
+    cut = make_blocks(
+        ground(SQUARE),
+        lines(("main", None, [(150, -30), (150, 230)]), ("lane", None, [(150, 80), (220, 80), (220, 120)])),
+    )
+    assert sorted(cut.blocks.area) == [30_000, 30_000]
+    assert set(cut.borders["class"].dropna()) == {"main"}
+
+
+def test_the_strip_between_two_carriageways_is_folded_into_one_side() -> None:
+    cut = make_blocks(
+        ground(SQUARE), lines(("main", "成府路", [(140, -9), (140, 209)]), ("main", "成府路", [(152, -9), (152, 209)]))
+    )
+    assert len(cut.blocks) == 2
+    assert cut.blocks.area.sum() == SQUARE.area
+    assert cut.borders[cut.borders["right"].notna()][["class", "name"]].values.tolist() == [["main", "成府路"]]
+
+
+def test_a_small_face_joins_over_the_weakest_barrier() -> None:
+    corner = [("river", None, [(40, -9), (40, 60)]), ("lane", None, [(-9, 40), (60, 40)])]
+    cut = make_blocks(ground(SQUARE), lines(*corner, ("lane", None, [(40, 30), (40, 209)])))
+    west = cut.blocks[cut.blocks.covers(shapely.Point(shapes.X0 + 10, shapes.Y0 + 10))]
+    assert west.area.tolist() == [40 * 200]
+
+
+def test_small_faces_stay_in_their_unit() -> None:
+    units = ground(shapely.box(0, 0, 30, 30), shapely.box(30, 0, 300, 30), codes=["A", "B"])
+    cut = make_blocks(units, lines(("lane", None, [(15, -9), (15, 40)])), units=units)
+    assert cut.blocks["unit"].tolist() == ["A", "B"]
+    assert cut.blocks.area.tolist() == [900, 8100]
+
+
+@pytest.mark.parametrize(("kind", "blocks"), [("lane", 1), ("wall", 1), ("secondary", 2), ("river", 2)])
+def test_only_lanes_and_walls_inside_a_compound_do_not_cut(kind: str, blocks: int) -> None:
+    estate = ground(shapely.box(-50, -50, 350, 250), codes=["C"]).assign(kind="managed")
+    cut = make_blocks(ground(SQUARE), lines((kind, None, [(150, -5), (150, 205)])), compounds=estate)
+    assert len(cut.blocks) == blocks
+    assert set(cut.blocks["compound_kind"]) == {"managed"}
+
+
+def test_a_lane_along_the_rim_of_a_compound_cuts() -> None:
+    estate = ground(shapely.box(100, -50, 350, 250), codes=["C"]).assign(kind="mixed")
+    cut = make_blocks(ground(SQUARE), lines(("lane", None, [(105, -5), (105, 205)])), compounds=estate)
+    assert cut.blocks["compound_kind"].tolist() == [None, "mixed"]
+
+
+# --- units, boundaries, borders ---------------------------------------------------------------------------------------
+
+
+def test_codes_run_from_north_to_south_and_west_to_east() -> None:
+    cut = make_blocks(
+        ground(shapely.box(0, 0, 600, 600), codes=["110108014"]),
+        lines(("main", None, [(300, -5), (300, 605)]), ("main", None, [(-5, 300), (605, 300)])),
+    )
+    middle = cut.blocks.centroid
+    assert cut.blocks["code"].tolist() == [f"110108014-000{n}" for n in (1, 2, 3, 4)]
+    assert (middle.y - shapes.Y0).round().tolist() == [450, 450, 150, 150]
+    assert (middle.x - shapes.X0).round().tolist() == [150, 450, 150, 450]
+
+
+def test_a_corner_of_one_unit_on_the_edge_of_another_is_shared() -> None:
+    units = shapes.in_degrees(
+        ground(
+            shapely.box(0, 0, 299.3, 100.7), shapely.box(0, 100.7, 133.1, 200), shapely.box(133.1, 100.7, 299.3, 200)
+        )
+    )
+    place = gpd.GeoDataFrame({"code": ["S"]}, geometry=[shapely.union_all(units.geometry)], crs=units.crs)
+    cut = make_blocks(place, shapes.in_degrees(lines(("lane", None, [(77.7, -5), (77.7, 205)]))), units=units)
+    assert cut.blocks["unit"].value_counts().to_dict() == {"U": 2, "V": 2, "W": 1}
+    assert_tiles(cut, place)
+
+
+def test_rows_of_a_boundary_are_units_and_rows_of_one_code_are_one() -> None:
+    place = ground(
+        shapely.box(0, 0, 99, 99), shapely.box(99, 0, 200, 99), shapely.box(500, 0, 600, 99), codes=list("BAB")
+    )
+    cut = make_blocks(place, lines(("lane", None, [(150, -5), (150, 105)])))
+    assert cut.blocks["unit"].tolist() == ["A", "A", "B", "B"]
+    assert make_blocks(place.drop(columns="code"), lines(("lane", None, [(9, 0), (9, 9)]))).blocks["unit"].tolist() == [
+        "1", "1",
+    ]  # fmt: skip
+
+
+def test_the_strongest_of_two_barriers_on_one_line_counts() -> None:
+    both = [(100, -5), (100, 205)]
+    cut = make_blocks(ground(SQUARE), lines(("lane", "小路", both), ("river", "万泉河", both), ("wall", None, both)))
+    inner = cut.borders[cut.borders["right"].notna()]
+    assert inner[["left", "right", "class", "name", "length_m"]].values.tolist() == [
+        ["U-0001", "U-0002", "river", "万泉河", 200.0]
+    ]
+    assert set(cut.borders.loc[cut.borders["right"].isna(), "class"]) == {None}
+
+
+def test_barriers_may_be_in_another_crs_and_the_boundary_stays_bit_for_bit() -> None:
+    place = shapes.in_degrees(ground(SQUARE))
+    street = lines(("lane", None, [(100, -5), (100, 205)]))
+    cut = make_blocks(place, shapes.in_degrees(street).to_crs(shapes.METRES))
+    assert len(cut.blocks) == 2
+    assert cut.blocks.crs == place.crs
+    assert_tiles(cut, place)
+
+
+def test_inputs_stay_as_they_are_and_the_active_geometry_is_used() -> None:
+    place, streets_ = ground(SQUARE), lines(("lane", None, [(100, -5), (100, 205)]))
+    other = place.rename_geometry("ground").assign(geometry=None)
+    before = wkb(place), wkb(streets_)
+    assert wkb(make_blocks(other, streets_.rename_geometry("line")).blocks) == wkb(make_blocks(place, streets_).blocks)
+    assert (wkb(place), wkb(streets_)) == before
+
+
+def test_the_result_is_a_block_table_and_a_border_table() -> None:
+    cut = make_blocks(ground(SQUARE), lines(("lane", None, [(100, -5), (100, 205)])))
+    assert check(cut.blocks, "block")["code"].tolist() == ["U-0001", "U-0002"]
+    assert len(check(cut.borders, "border")) == len(cut.borders)
+    assert cut.blocks.attrs["parameters"] == {"snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 15.0}
+
+
+# --- loads ------------------------------------------------------------------------------------------------------------
+
+STREET = ("lane", None, [(100, -5), (100, 205)])
+
+
+def test_houses_on_a_border_count_for_the_lowest_block() -> None:
+    homes = points([(100, 50), (50, 50), (200, 50)], households=[3, 1, 5], estimated=[True, False, False])
+    cut = make_blocks(ground(SQUARE), lines(STREET), houses=homes)
+    assert cut.blocks["households"].tolist() == [4, 5]
+    assert cut.blocks["estimated"].tolist() == [3, 0]
+
+
+def test_a_house_without_households_is_one_household() -> None:
+    homes = points([(50, 50), (60, 60), (200, 50)])
+    assert make_blocks(ground(SQUARE), lines(STREET), houses=homes).blocks["households"].tolist() == [2, 1]
+
+
+def test_buildings_give_households_where_there_are_no_houses() -> None:
+    towers = ground(shapely.box(10, 10, 30, 30), shapely.box(90, 50, 130, 70), shapely.box(200, 10, 220, 30)).assign(
+        households=pd.array([40, 60, None], dtype="Int64"), estimated=[True, False, False]
+    )
+    cut = make_blocks(ground(SQUARE), lines(STREET), buildings=towers)
+    assert cut.blocks["households"].tolist() == [40, 60]
+    assert cut.blocks["buildings"].tolist() == [1, 2]
+    counted = make_blocks(ground(SQUARE), lines(STREET), buildings=towers, houses=points([(250, 50)])).blocks
+    assert counted["households"].tolist() == [0, 1]
+
+
+def test_persons_are_counted_by_their_house_and_the_rest_is_told() -> None:
+    homes = points([(50, 50), (200, 50)])
+    people = pd.DataFrame({"id": list("abcd"), "house": ["h0", "h1", "h1", "h9"]})
+    with pytest.warns(GridgisWarning, match="1 of 4 persons have no house in a block"):
+        cut = make_blocks(ground(SQUARE), lines(STREET), houses=homes, persons=people)
+    assert cut.blocks["persons"].tolist() == [1, 2]
+
+
+def test_households_outside_are_told_with_their_houses() -> None:
+    homes = points([(50, 50), (-50, 50)], households=[3, 7])
+    with pytest.warns(GridgisWarning, match=r"7 households of houses outside the boundary are not counted \(1: h1\)"):
+        cut = make_blocks(ground(SQUARE), lines(STREET), houses=homes)
+    assert cut.blocks["households"].sum() == 3
+
+
+def test_the_compound_that_covers_more_than_half_gives_its_kind() -> None:
+    estates = ground(shapely.box(0, 0, 60, 200), shapely.box(100, 0, 190, 200)).assign(kind=["rural", "managed"])
+    cut = make_blocks(ground(SQUARE), lines(STREET), compounds=estates)
+    assert cut.blocks["compound_kind"].tolist() == ["rural", None]
+
+
+# --- bad input --------------------------------------------------------------------------------------------------------
+
+
+def test_a_barrier_file_without_lines_is_refused() -> None:
+    none = lines(STREET).iloc[:0]
+    with pytest.raises(InputError, match=r"barriers: the barriers have no lines; wanted roads, rivers"):
+        make_blocks(ground(SQUARE), none)
+    with pytest.raises(InputError, match="the barriers have no lines"):
+        make_blocks(ground(SQUARE), lines(STREET).set_geometry(gpd.GeoSeries([None], crs=shapes.METRES)))
+
+
+def test_barriers_that_are_areas_or_of_no_class_are_refused() -> None:
+    with pytest.raises(GeometryError, match=r"barriers must be lines \(rows 1: 1\)"):
+        make_blocks(ground(SQUARE), ground(SQUARE).assign(**{"class": "lane"}))
+    with pytest.raises(InputError, match=r"unknown class \(rows 1: 1\); wanted river, railway"):
+        make_blocks(ground(SQUARE), lines(("footpath", None, [(0, 0), (9, 9)])))
+    with pytest.raises(InputError, match="a barrier needs the column 'class'; found name, geometry"):
+        make_blocks(ground(SQUARE), lines(STREET).drop(columns="class"))
+
+
+def test_rows_without_geometry_are_left_out_of_the_barriers() -> None:
+    streets_ = pd.concat([lines(STREET), lines(STREET).set_geometry(gpd.GeoSeries([None], crs=shapes.METRES))])
+    assert len(make_blocks(ground(SQUARE), streets_).blocks) == 2
+
+
+def test_a_missing_crs_says_how_to_give_one() -> None:
+    with pytest.raises(CRSError, match=r"boundary: .* is missing\. Name it with --crs"):
+        make_blocks(ground(SQUARE).set_crs(None, allow_override=True), lines(STREET))
+    with pytest.raises(CRSError, match=r"barriers: .* is missing"):
+        make_blocks(ground(SQUARE), lines(STREET).set_crs(None, allow_override=True))
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        (None, "no geometry"),
+        (shapely.Polygon(), "empty geometry"),
+        (shapely.Polygon([(0, 0), (9, 9), (9, 0), (0, 9)]), "Self-intersection"),
+        (shapely.LineString([(0, 0), (9, 9)]), "LineString"),
+    ],
+)
+def test_a_boundary_that_is_no_polygon_is_refused(shape: object, reason: str) -> None:
+    with pytest.raises(
+        GeometryError, match=rf"boundary: not every row is a valid polygon \(rows 1: V\); found {reason}"
+    ):
+        make_blocks(ground(SQUARE, shape), lines(STREET))
+
+
+def test_units_must_lie_side_by_side_inside_the_boundary() -> None:
+    west, east, wide = shapely.box(0, 0, 150, 200), shapely.box(150, 0, 300, 200), shapely.box(140, 0, 300, 200)
+    with pytest.raises(PlanError, match=r"units overlap \(rows 1: U with V\); found 2,000.0 m²"):
+        make_blocks(ground(SQUARE), lines(STREET), units=ground(west, wide))
+    with pytest.raises(PlanError, match=r"leave part of the boundary free; found 30,000.0 m²"):
+        make_blocks(ground(SQUARE), lines(STREET), units=ground(west))
+    with pytest.raises(PlanError, match=r"outside the boundary \(rows 1: V\); found 30,000.0 m² outside"):
+        make_blocks(ground(west), lines(STREET), units=ground(west, east))
+    with pytest.raises(SchemaError, match=r"units: the code is not unique \(rows 1: A\)"):
+        make_blocks(ground(SQUARE), lines(STREET), units=ground(west, east, codes=["A", "A"]))
+
+
+def test_barriers_that_miss_the_boundary_are_told() -> None:
+    with pytest.warns(GridgisWarning, match=r"none of the 1 barrier lines meets the boundary"):
+        cut = make_blocks(ground(SQUARE), lines(("lane", None, [(5000, 0), (5000, 99)])))
+    assert len(cut.blocks) == 1
+
+
+# --- real ground ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.places
+def test_qinghuayuan_is_cut_along_its_streets(places: Path) -> None:
+    from gridgis.files import read, read_osm
+
+    place = read(f"{places}/beijing/haidian-all.geojson#110108014", table="boundary")
+    with pytest.warns(GridgisWarning, match="the rest has no data"):
+        layers = read_osm(places / "qinghuayuan" / "map.osm", place)
+    cut = make_blocks(place, layers["barriers"], buildings=layers["buildings"], compounds=layers["compounds"])
+    assert_tiles_coarsely(cut, place)
+    assert 120 <= len(cut.blocks) <= 200
+    assert cut.blocks["buildings"].sum() == pytest.approx(410, abs=6)
+    named = cut.borders.groupby("name")["length_m"].sum()
+    assert {"万泉河", "成府路", "荷清路", "学堂路", "清华路", "至善路"} <= set(named.index)
+    assert named["学堂路"] > 1000
+
+
+def assert_tiles_coarsely(cut: Blocks, place: gpd.GeoDataFrame) -> None:
+    assert shapely.coverage_is_valid(cut.blocks.geometry.to_numpy())
+    assert free_and_outside(cut.blocks, place) < AREA
+    corners = set(map(tuple, shapely.get_coordinates(place.geometry.to_numpy())))
+    assert corners <= set(map(tuple, shapely.get_coordinates(cut.blocks.geometry.to_numpy())))
+
+
+@pytest.mark.places
+def test_cambridge_is_cut_by_its_streets(places: Path) -> None:
+    folder = places / "cambridge"
+    place = gpd.read_file(folder / "BOUNDARY_CityBoundary.geojson")
+    streets_ = gpd.read_file(folder / "TRANS_Centerlines.geojson")
+    barriers = streets_[["geometry"]].assign(**{"class": "lane", "name": None})
+    cut = make_blocks(place, barriers)
+    assert_tiles_coarsely(cut, place)
+    assert 500 < len(cut.blocks) < 1500
