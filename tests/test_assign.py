@@ -488,6 +488,7 @@ def test_a_building_takes_what_is_in_it_and_the_finer_house_wins() -> None:
     assert index.find("成府路28号3栋2单元301室").row == 1
     assert index.find("成府路28号3栋2单元302室")[:2] == (0, "address")
     assert index.find("成府路28号5栋101室").row == 4
+    assert AddressIndex(["成府路28号", "华清嘉园3栋301"]).find("成府路28号华清嘉园3栋301").row == 1
 
 
 def test_ties_and_weak_matches_are_ambiguous() -> None:

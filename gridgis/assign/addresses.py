@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 Number = tuple[str, str]
+_Key = tuple[str, tuple[Number, ...]]
 
 #: Below this share of equal parts a match is weak: reported as ambiguous, never taken.
 WEAK_SCORE = 0.6
@@ -201,30 +202,37 @@ def compare(given: Address, house: Address) -> float:
     >>> compare(parse("华清嘉园3栋301室"), parse("成府路28号华清嘉园3栋301室"))
     0.6
     """
+    equal, parts = _equal_parts(given, house)
+    return equal / parts
+
+
+def _equal_parts(given: Address, house: Address) -> tuple[int, int]:
+    """How many parts are equal, of how many that count; (0, 1) where a part differs."""
+    nothing = 0, 1
     areas = dict(house.areas)
     if any(areas.get(kind, name) != name for kind, name in given.areas):
-        return 0.0
+        return nothing
     shared = given.names.keys() & house.names.keys()
     every = given.names.keys() | house.names.keys()
     if not shared or len(every) > max(len(given.names), len(house.names)):  # each has a name of its own
-        return 0.0
+        return nothing
     head, tail = _split(given, shared)
     house_head, house_tail = _split(house, shared)
     if head and house_head and head != house_head:
-        return 0.0
+        return nothing
     firm, house_firm = _firm(tail), _firm(house_tail)
     if firm[: len(house_firm)] != house_firm or (house_tail and house_tail[-1] not in tail):
-        return 0.0
+        return nothing
     for kind in _MAY_BE_MISSING:
         loose, house_loose = ([n for n in numbers if n[0] == kind] for numbers in (tail, house_tail))
         if loose and house_loose and loose[: len(house_loose)] != house_loose:
-            return 0.0
+            return nothing
     if house_tail:
         tail = tail[: tail.index(house_tail[-1]) + 1]
     elif house.numbers:
         tail = ()
     equal = len(shared) + len(set(tail) & set(house_tail)) + (len(head) if head == house_head else 0)
-    return equal / (len(every) + len({*tail, *house_tail}) + max(len(head), len(house_head)))
+    return equal, len(every) + len({*tail, *house_tail}) + max(len(head), len(house_head))
 
 
 def _split(address: Address, shared: Iterable[str]) -> tuple[tuple[Number, ...], tuple[Number, ...]]:
@@ -256,15 +264,14 @@ class AddressIndex:
 
     def __init__(self, addresses: Iterable[str | None]) -> None:
         self._parsed: dict[int, Address] = {}
-        self._by_finest: dict[tuple[str, Number | None], list[int]] = {}
+        self._rows: dict[_Key, list[int]] = {}
         self._known: set[tuple[str, Number | None]] = set()
         for row, text in enumerate(addresses):
             if not isinstance(text, str) or not text.strip():
                 continue
             parsed = self._parsed[row] = parse(text)
-            finest = parsed.numbers[-1] if parsed.numbers else None
-            for name in parsed.names:
-                self._by_finest.setdefault((name, finest), []).append(row)
+            for name, before in parsed.names.items():
+                self._rows.setdefault((name, _firm(parsed.numbers[before:])), []).append(row)
                 self._known.update((name, number) for number in (None, *parsed.numbers))
 
     def find(self, text: str) -> Match:
@@ -274,25 +281,30 @@ class AddressIndex:
         -------
         Match
             `how` is "address" for one best house that fits well, "ambiguous" where several fit equally well or the
-            best fits weakly (row -1), "none" where nothing fits (row -1). A finer house wins over the building that
-            contains it.
+            best fits weakly (row -1), "none" where nothing fits (row -1). The house with the most equal parts is best:
+            a finer one wins over the building that contains it.
         """
         given = parse(text)
-        rows = {
-            row
-            for name in given.names
-            for number in (None, *given.numbers)
-            for row in self._by_finest.get((name, number), ())
-        }
-        ranked = sorted(
-            ((compare(given, self._parsed[row]), len(self._parsed[row].numbers), row) for row in rows), reverse=True
-        )
-        ranked = [entry for entry in ranked if entry[0] > 0]
+        rows = {row for key in _keys(given) for row in self._rows.get(key, ())}
+        ranked = []
+        for row in rows:
+            equal, parts = _equal_parts(given, self._parsed[row])
+            if equal:
+                ranked.append((equal, equal / parts, row))
         if not ranked:
             finest = given.numbers[-1] if given.numbers else None
             nearly = any((name, finest) in self._known for name in given.names)
             return Match(-1, "ambiguous" if nearly else "none", 0.0)
-        score, fineness, row = ranked[0]
-        if score < WEAK_SCORE or (len(ranked) > 1 and ranked[1][:2] == (score, fineness)):
+        ranked.sort(reverse=True)
+        best, score, row = ranked[0]
+        if score < WEAK_SCORE or (len(ranked) > 1 and ranked[1][:2] == (best, score)):
             return Match(-1, "ambiguous", score)
         return Match(row, "address", score)
+
+
+def _keys(given: Address) -> Iterator[_Key]:
+    """Every name with every run of firm numbers after it: under one of these stands each house that can fit."""
+    for name, before in given.names.items():
+        firm = _firm(given.numbers[before:])
+        for end in range(len(firm) + 1):
+            yield name, firm[:end]
