@@ -26,7 +26,7 @@ from gridgis.assign.houses import (
     warn_of_shift,
 )
 from gridgis.assign.persons import assign_persons
-from gridgis.compliance import check_compliance
+from gridgis.compliance import check_compliance, windows
 from gridgis.errors import GridgisWarning, InputError
 from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
@@ -191,15 +191,25 @@ def check_patrols(
     """
     if tables["tracks"] is None:
         return {"fixes": None, "patrols": None, "coverage": None, "rules": None}
-    parameters = profile.parameters
-    fixes = clean_tracks(_within_days(tables["tracks"], start, end, parameters.timezone), parameters)
+    parameters, blocked = profile.parameters, obstacles(tables, grids)
+    fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
-    covered = patrol_coverage(
-        fixes, grids, sight=parameters.sight_m, obstacles=obstacles(tables, grids), parameters=parameters
-    )
+    walks = walks[(walks["date"] >= pd.Timestamp(start or date.min)) & (walks["date"] <= pd.Timestamp(end or date.max))]
+    if walks.empty:
+        raise InputError("there is no patrol in the days asked for", found=_days_of(fixes), wanted=f"{start} to {end}")
+    # One frame for every length of window that a rule asks for; a day at least.
+    covered = [
+        patrol_coverage(
+            fixes, grids, sight=parameters.sight_m, days=days, obstacles=blocked, start=start, end=end,
+            parameters=parameters,
+        )
+        for days in sorted({1, *windows(profile)})
+    ]  # fmt: skip
+    coverage = pd.concat(covered, ignore_index=True)
+    coverage.attrs["parameters"] = covered[0].attrs["parameters"]
     kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
-    rules = check_compliance(walks, covered, profile, grids=grids, start=start, end=end, **kept)
-    return {"fixes": fixes, "patrols": walks, "coverage": covered, "rules": rules}
+    rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
+    return {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
 
 
 def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
@@ -211,16 +221,8 @@ def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | Non
     return gpd.GeoDataFrame(geometry=shapes)
 
 
-def _within_days(fixes: pd.DataFrame, start: date | None, end: date | None, timezone: str) -> pd.DataFrame:
-    days = fixes["time"].dt.tz_convert(timezone).dt.date
-    chosen = (days >= (start or date.min)) & (days <= (end or date.max))
-    if not chosen.any():
-        raise InputError(
-            "no fix lies in the days asked for",
-            found=f"{days.min()} to {days.max()}",
-            wanted=f"{start} to {end}",
-        )
-    return fixes[chosen]
+def _days_of(fixes: pd.DataFrame) -> str:
+    return f"{fixes['date'].min():%Y-%m-%d} to {fixes['date'].max():%Y-%m-%d}"
 
 
 def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,11 +236,16 @@ def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, 
 
 
 def records(frame: pd.DataFrame | None) -> list[dict[str, Any]]:
-    """Rows of a frame as JSON-ready dicts: times and dates in ISO 8601, missing values as null."""
+    """Rows of a frame as JSON-ready dicts: days as 2026-03-02, times in ISO 8601, missing values as null."""
     if frame is None:
         return []
     flat = pd.DataFrame(frame.drop(columns=frame.geometry.name) if isinstance(frame, gpd.GeoDataFrame) else frame)
-    return json.loads(flat.to_json(orient="records", date_format="iso", double_precision=15))  # type: ignore[no-any-return]
+    days = [
+        c for c in flat if flat[c].dtype.kind == "M" and (flat[c].dropna() == flat[c].dropna().dt.normalize()).all()
+    ]
+    flat = flat.assign(**{c: flat[c].dt.strftime("%Y-%m-%d") for c in days})
+    rows: list[dict[str, Any]] = json.loads(flat.to_json(orient="records", date_format="iso", double_precision=15))
+    return rows
 
 
 def _write_results(

@@ -38,6 +38,8 @@ class Parameters:
     gps_error_m: float = 10.0
     dead_band_m: float = 10.0
     gap_s: float = 300.0
+    session_gap_s: float = 1800.0
+    max_accuracy_m: float = 50.0
     max_speed_mps: float = 6.0
     week_start: str = "monday"
     noon: str = "12:00"

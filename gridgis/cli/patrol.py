@@ -74,6 +74,8 @@ def command(
             ground,
             sight=parameters.sight_m,
             obstacles=obstacles(tables, ground),
+            start=first,
+            end=last,
             parameters=parameters,
         )
         write(missed, holes)
@@ -99,7 +101,10 @@ def _read_tables(files: dict[str, str | None], crs: str | None) -> dict[str, Any
 
 def _echo(walked: dict[str, Any]) -> None:
     covered = walked["coverage"]
-    rows = [(r["grid"], r["from"], r["to"], f"{r['share']:.1%}") for r in covered.to_dict("records")]
+    rows = [
+        (r["grid"], f"{r['from']:%Y-%m-%d}", f"{r['to']:%Y-%m-%d}", f"{r['share']:.1%}")
+        for r in covered.to_dict("records")
+    ]
     options.echo_table("巡查覆盖 patrol coverage", ["网格 grid", "自 from", "至 to", "覆盖 share"], rows)
     rules = walked["rules"]
     if len(rules):

@@ -20,12 +20,6 @@ Ints = NDArray[np.int64]
 
 DEFAULTS = Parameters()
 
-#: A patrol goes on after a pause of up to this many seconds; what lies in the pause is no part of it.
-SESSION_GAP_S = 1800.0
-
-#: A fix that is less sure of its place than this many metres is set aside.
-MAX_ACCURACY_M = 50.0
-
 #: Why a fix is set aside, in the order in which the reasons are looked for.
 REASONS = (
     "no time", "before GPS", "no position", "same time", "poor accuracy", "jump", "too fast",
@@ -41,13 +35,7 @@ PATROL_COLUMNS = [
 ]  # fmt: skip
 
 
-def clean_tracks(
-    fixes: pd.DataFrame,
-    parameters: Parameters = DEFAULTS,
-    *,
-    max_accuracy_m: float = MAX_ACCURACY_M,
-    session_gap_s: float = SESSION_GAP_S,
-) -> pd.DataFrame:
+def clean_tracks(fixes: pd.DataFrame, parameters: Parameters = DEFAULTS) -> pd.DataFrame:
     """Put fixes in order, set the impossible ones aside, and split them into sessions and segments.
 
     Parameters
@@ -55,11 +43,9 @@ def clean_tracks(
     fixes : DataFrame
         staff, time (with a zone), lon, lat (degrees, WGS 84), and, where known, accuracy (metres).
     parameters : Parameters
-        `gap_s`, `max_speed_mps`, `dead_band_m` and `timezone` are used.
-    max_accuracy_m : float
-        Fixes with a larger accuracy are set aside; unknown accuracy passes.
-    session_gap_s : float
-        A longer pause between fixes ends a session (a patrol); `gap_s` where that is longer.
+        `gap_s`, `max_speed_mps`, `dead_band_m` and `timezone` are used; fixes with an accuracy above
+        `max_accuracy_m` are set aside (unknown accuracy passes); a pause between fixes longer than `session_gap_s`
+        (`gap_s` where that is longer) ends a session (a patrol).
 
     Returns
     -------
@@ -103,10 +89,9 @@ def clean_tracks(
     usable = np.flatnonzero(reason < 0)
     seconds = inside.seconds_of(out.iloc[usable])
     session = np.full(len(out), -1, dtype=np.int64)
-    session[usable] = _runs(code[usable], seconds, max(session_gap_s, parameters.gap_s))
-    reason[usable] = np.where(
-        _accuracy(out.iloc[usable]) > max_accuracy_m, REASONS.index("poor accuracy"), reason[usable]
-    )
+    session[usable] = _runs(code[usable], seconds, max(parameters.session_gap_s, parameters.gap_s))
+    poor = _accuracy(out.iloc[usable]) > parameters.max_accuracy_m
+    reason[usable] = np.where(poor, REASONS.index("poor accuracy"), reason[usable])
     segment, moving = _segments(out, code, reason, parameters)
     out["kept"] = reason < 0
     out["why"] = pd.Categorical.from_codes(reason, categories=list(REASONS))
@@ -126,11 +111,9 @@ def clean_tracks(
             "segments": pieces,
             "vertices": int(moving.sum()),
         },
-        "parameters": {
-            **parameters.as_dict("gap_s", "max_speed_mps", "dead_band_m", "timezone"),
-            "max_accuracy_m": max_accuracy_m,
-            "session_gap_s": session_gap_s,
-        },
+        "parameters": parameters.as_dict(
+            "gap_s", "max_speed_mps", "dead_band_m", "timezone", "max_accuracy_m", "session_gap_s"
+        ),
     }
     return out
 
