@@ -587,9 +587,9 @@ def test_house_codes_that_cannot_be_used() -> None:
 def test_27_000_persons_by_code_in_a_second() -> None:
     houses = random_houses(9600)
     persons = pd.DataFrame({"id": range(27_000), "house": [f"h{i % 9600}" for i in range(27_000)]})
-    start = time.perf_counter()
+    start = time.process_time()
     found = assign_persons(persons, houses)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert (found["house_how"] == "code").all()
 
 
