@@ -96,7 +96,8 @@ def test_the_sample_has_the_rules_of_yichang_and_xueyan() -> None:
 
 
 def test_parameters_and_defaults_are_those_of_the_contract() -> None:
-    assert asdict(Parameters()) == DEFAULTS
+    ours = {"session_gap_s": 1800.0, "max_accuracy_m": 50.0}
+    assert asdict(Parameters()) == DEFAULTS | ours
     assert Profile.load("yichang").parameters == Parameters()
     assert Parameters().as_dict("sight_m", "noon") == {"sight_m": 25.0, "noon": "12:00"}
     assert list(Parameters().as_dict()) == [f.name for f in fields(Parameters)]
