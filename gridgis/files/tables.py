@@ -24,6 +24,7 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d+)?(e[+-]\d+)?")
 # The WKT of a city's outline is longer than the 131,072 characters that csv allows by itself.
 _LONGEST_CELL = 2**31 - 1
 _OPEN_RING = "a ring that is not closed"
+_FLOATED = re.compile(r"\d+\.0")
 _GEOJSON_TYPES = {
     "FeatureCollection", "Feature", "Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon",
     "GeometryCollection",
@@ -98,10 +99,17 @@ def read_csv(path: Path) -> pd.DataFrame:
 def infer_types(frame: pd.DataFrame, as_text: Iterable[str] = ()) -> pd.DataFrame:
     """`frame` of texts with numbers and booleans where every value of a column is one; `as_text` stay text.
 
-    A code with a leading zero ("007") is no number.
+    A code with a leading zero ("007") is no number. Where every value of a column of text is a whole number with ".0"
+    behind it, a program has made floats of codes, and the ".0" goes.
     """
     kept = set(as_text)
-    return frame.assign(**{c: _inferred(frame[c]) for c in frame.columns if c not in kept})
+    return frame.assign(**{c: _without_zeros(frame[c]) if c in kept else _inferred(frame[c]) for c in frame.columns})
+
+
+def _without_zeros(values: pd.Series) -> pd.Series:
+    distinct = set(values.dropna())
+    floats = bool(distinct) and all(_FLOATED.fullmatch(text) for text in distinct)
+    return values.map(lambda text: text and text[:-2]) if floats else values
 
 
 def _inferred(values: pd.Series) -> pd.Series:

@@ -18,7 +18,7 @@ import pyogrio.raw
 import pyproj
 import shapely
 
-from gridgis.crs import from_datum, require_crs
+from gridgis.crs import WGS84, from_datum, require_crs
 from gridgis.errors import CRSError, GridgisWarning, InputError, NotFoundError, SchemaError
 from gridgis.files.tables import (
     check_degrees,
@@ -207,7 +207,9 @@ def _load_parquet(path: Path) -> gpd.GeoDataFrame | pd.DataFrame:
         if b"geo" in (pa.parquet.read_schema(path).metadata or {}):
             frame = gpd.read_parquet(path, to_pandas_kwargs=_EXACT)
             named = None if frame.crs is None else frame.crs.to_authority(min_confidence=100)
-            return frame if named is None else frame.set_crs(":".join(named), allow_override=True)
+            # CRS84 is EPSG:4326 with x before y, and x comes first here whatever the CRS says.
+            plain = WGS84 if named == ("OGC", "CRS84") else named and ":".join(named)
+            return frame if plain is None else frame.set_crs(plain, allow_override=True)
         return pa.parquet.read_table(path).to_pandas(**_EXACT)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(

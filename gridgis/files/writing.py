@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from gridgis.files.replace import replacing
 
 _ENDINGS = (".geojson", ".gpkg", ".parquet", ".csv")
 _POSITION = re.compile(r"\[([^\[\],]+),([^\[\],]+)\]")
+_GDAL_ERRORS = (
+    pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FieldError,
+    pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError, ValueError,
+)  # fmt: skip
 # GeoPackages carry the time of writing; this one makes two runs give the same bytes.
 _STILL = "1970-01-01T00:00:00.000Z"
 
@@ -239,31 +244,36 @@ def _write_parquet(frame: pd.DataFrame, made: Path, path: Path) -> None:
 
 
 def _write_gpkg(layers: Mapping[str, pd.DataFrame], made: Path, path: Path) -> None:
-    with _still_clock():
-        for number, (name, frame) in enumerate(layers.items()):
-            options: dict[str, Any] = {}
-            if any(c.lower() == "fid" for c in frame.columns):
-                options["FID"] = "gridgis_fid"
-            if _place(frame):
-                options["GEOMETRY_NAME"] = _place(frame)
-            try:
+    try:
+        with _still_clock():
+            for number, (name, frame) in enumerate(layers.items()):
+                options: dict[str, Any] = {"GEOMETRY_NAME": _place(frame)} if _place(frame) else {}
+                if any(c.lower() == "fid" for c in frame.columns):
+                    options["FID"] = "gridgis_fid"
                 pyogrio.write_dataframe(
-                    frame,
-                    made,
-                    layer=name,
-                    driver="GPKG",
-                    append=number > 0,
-                    promote_to_multi=False,
+                    frame, made, layer=name, driver="GPKG", append=number > 0, promote_to_multi=False,
                     layer_options=options,
-                )
-            except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyogrio.errors.FieldError,
-                    pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, RuntimeError) as error:  # fmt: skip
-                raise InputError(
-                    f"the layer {name} cannot be written",
-                    source=path,
-                    found=str(error),
-                    remedy="What was there is unchanged.",
-                ) from error
+                )  # fmt: skip
+        for name, frame in layers.items():
+            _check_written(made, name, frame)
+    except (*_GDAL_ERRORS, sqlite3.Error) as error:
+        raise InputError(
+            "the file cannot be written", source=path, found=str(error), remedy="What was there is unchanged."
+        ) from error
+
+
+def _check_written(made: Path, name: str, frame: pd.DataFrame) -> None:
+    """GDAL says nothing when the disk is full just as the rows are there but their index is not."""
+    quoted = name.replace('"', '""')
+    with closing(sqlite3.connect(made)) as file:
+        rows = file.execute(f'SELECT count(*) FROM "{quoted}"').fetchone()[0]
+        place = _place(frame)
+        if place is not None:
+            index = f"rtree_{name}_{place}".replace('"', '""')
+            there = ~(shapely.is_missing(frame[place].array) | shapely.is_empty(frame[place].array))
+            rows += file.execute(f'SELECT count(*) FROM "{index}"').fetchone()[0] - int(there.sum())
+    if rows != len(frame):
+        raise sqlite3.DatabaseError(f"the layer {name} is not whole")
 
 
 @contextmanager
