@@ -127,7 +127,8 @@ def read(
 
     Notes
     -----
-    Coordinates are not sent through any projection. A `datum` is the only thing that changes them.
+    Coordinates are not sent through any projection. A `datum` is the only thing that changes them. A CSV file that was
+    cut off exactly at the end of a row cannot be told from a whole one.
     """
     given = parse_spec(spec)
     source, named = str(given.path), _known_crs(crs)
