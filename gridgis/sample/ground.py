@@ -1,49 +1,31 @@
 """The ground of the invented sub-district: streets of every class, river, railway, blocks, communities.
 
-It is drawn in metres in a plane of its own, x to the east and y to the north, noded there once to whole multiples of
-5 cm, and only then carried to degrees (:func:`to_degrees`). Every later outline is a union of the faces of that one
-network and so shares its vertices: the communities tile the boundary vertex for vertex, after rounding too.
+It is drawn in metres in the plane of :mod:`gridgis.sample.plane`, noded there once to whole multiples of 5 cm, and only
+then carried to degrees. Every later outline is a union of the faces of that one network and so shares its vertices: the
+communities tile the boundary vertex for vertex, after rounding too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import pyproj
 import shapely
 from numpy.typing import NDArray
 from shapely import LineString, Point, Polygon
-from shapely.ops import linemerge, split, substring
+from shapely.ops import linemerge
 
-from gridgis.crs import WGS84, zone_crs
 from gridgis.sample import names
+from gridgis.sample.lanes import make_lanes
+from gridgis.sample.plane import Street, curve, faces_of
 
-#: Every room of the sample draws from its own stream, so that one can grow without moving the others.
-SEED = 20260302
-
-CENTRE = (114.62, 30.21)
-_TURN_DEG = 7.0
 _SNAP_M = 0.05
-_JOIN_M = 38.0
 
 #: Half the width of the ground that a barrier takes, in metres.
 HALF_WIDTH = {
     "river": 20.0, "railway": 14.0, "expressway": 24.0, "main": 17.0, "secondary": 11.0, "lane": 6.0, "wall": 5.0,
 }  # fmt: skip
-
-Points = list[tuple[float, float]]
-
-
-class Street(NamedTuple):
-    """One line of the plan with its class and name; `through` ones run on beyond the boundary."""
-
-    kind: str
-    name: str
-    line: LineString
-    through: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,11 +78,15 @@ _INNER = (
     ("secondary", "柳堤路", [
         (-262, 900), (-300, 780), (-362, 560), (-276, 296), (-104, 20), (-140, -270), (-318, -560), (-300, -900),
     ]),
-    ("expressway", "望汀互通匝道", [(470, 858), (400, 822), (318, 742), (250, 640), (221, 575)]),
+    ("secondary", "石榴路", [(228, 592), (340, 606), (520, 640), (668, 668)]),
+    ("expressway", "望汀互通匝道", [(470, 858), (400, 822), (318, 742), (252, 652), (228, 592)]),
+    ("lane", "船坞巷", [(-975, -672), (-860, -650), (-716, -664)]),
+    ("lane", "鹤渡老街", [(-268, 330), (-160, 262), (-30, 286), (90, 232), (140, 150), (212, 118)]),
+    ("lane", "渡口街", [(-205, -388), (-128, -300), (-10, -236), (48, -130), (66, 40)]),
     ("river", "荻塘浜", [(-838, -530), (-760, -590), (-640, -640), (-520, -612), (-406, -640)]),
 )  # fmt: skip
-#: Walls from street to street, each through the block at its first point.
-_WALLS = (("糖厂围墙", (-600.0, -250.0), 0.5), ("铁路货场围墙", (520.0, -620.0), 0.55))
+#: Ends of these within so many metres of a larger street or river are moved onto it.
+_MEET_M = 25.0
 _POND = [
     (-962, -520), (-938, -458), (-890, -432), (-842, -452), (-806, -512), (-822, -568), (-880, -592), (-940, -578),
 ]  # fmt: skip
@@ -108,13 +94,12 @@ _POND = [
 
 def make_ground() -> Ground:
     """Draw the plan; the same each time."""
-    rng = np.random.default_rng([SEED, 1])
     streets = _main_streets()
     outline = _enclosed([s.line for s in streets[:4]])
-    lanes = _lanes(streets, outline, rng)
+    lanes = make_lanes(streets, outline)
     streets = [s if s.through else s._replace(line=_kept(s.line, outline)) for s in [*streets, *lanes]]
     edges, classes, labels = _node(streets)
-    faces = _faces(edges, outline)
+    faces = faces_of(edges, outline)
     outline = shapely.normalize(shapely.coverage_union_all(faces))
     water = _water(streets, outline)
     return Ground(outline, edges, classes, labels, faces, _units(faces, edges, labels), water)
@@ -138,61 +123,16 @@ def barrier_lines(ground: Ground) -> list[Street]:
     return merged
 
 
-def to_degrees(shapes: Any) -> Any:
-    """Geometry of the plan in WGS 84, longitude before latitude, rounded to 7 decimals (about 1 cm)."""
-    forth, _, (east, north) = _transformers()
-
-    def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        turned = xy @ _turn().T
-        return np.round(np.column_stack(forth.transform(east + turned[:, 0], north + turned[:, 1])), 7)
-
-    return shapely.transform(shapes, move)
-
-
-def to_plan(shapes: Any) -> Any:
-    """Geometry in WGS 84 back in the metres of the plan; for measuring and walking, never to be written."""
-    _, back, origin = _transformers()
-
-    def move(degrees: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray((np.column_stack(back.transform(degrees[:, 0], degrees[:, 1])) - origin) @ _turn())
-
-    return shapely.transform(shapes, move)
-
-
-@cache
-def _transformers() -> tuple[pyproj.Transformer, pyproj.Transformer, tuple[float, float]]:
-    """From the metric zone of the place to WGS 84, back, and the centre in the zone."""
-    zone = zone_crs(*CENTRE)
-    back = pyproj.Transformer.from_crs(WGS84, zone, always_xy=True)
-    return pyproj.Transformer.from_crs(zone, WGS84, always_xy=True), back, back.transform(*CENTRE)
-
-
-def _turn() -> NDArray[np.float64]:
-    """Rotation of the plan against the grid of the zone: no street of a town runs due north."""
-    cos, sin = np.cos(np.radians(_TURN_DEG)), np.sin(np.radians(_TURN_DEG))
-    return np.array([[cos, -sin], [sin, cos]])
-
-
-def curve(points: Any, step: float = 30.0) -> LineString:
-    """A smooth line (Catmull-Rom) through `points` with a vertex about every `step` metres."""
-    p = np.asarray(points, dtype=float)
-    p = np.vstack([2 * p[0] - p[1], p, 2 * p[-1] - p[-2]])
-    t = np.linspace(0.0, 1.0, 24, endpoint=False)[:, None]
-    pieces = []
-    for a, b, c, d in zip(p[:-3], p[1:-2], p[2:-1], p[3:], strict=True):
-        pieces.append(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3))
-    dense = LineString(np.vstack([*pieces, p[-2:-1]]))
-    count = max(1, round(dense.length / step))
-    return LineString(
-        shapely.get_coordinates(shapely.line_interpolate_point(dense, np.linspace(0, 1, count + 1), True))
-    )
-
-
 def _main_streets() -> list[Street]:
     frame = [Street(kind, name, curve(points), True) for kind, name, points in _FRAME]
     through = [Street(kind, name, curve(points), True) for kind, name, points in _THROUGH]
-    inner = [Street(kind, name, curve(points)) for kind, name, points in _INNER]
-    return [*frame, Street("river", "兰沚河", curve(_RIVER, 25.0), True), *through, *inner]
+    streets = [*frame, Street("river", "兰沚河", curve(_RIVER, 25.0), True), *through]
+    for kind, name, points in _INNER:
+        lines = shapely.union_all([street.line for street in streets])
+        ends = [shapely.shortest_line(Point(points[i]), lines) for i in (0, -1)]
+        first, last = (end.coords[1] if end.length < _MEET_M else end.coords[0] for end in ends)
+        streets.append(Street(kind, name, curve([first, *points[1:-1], last])))
+    return streets
 
 
 def _enclosed(lines: list[LineString]) -> Polygon:
@@ -205,119 +145,6 @@ def _kept(line: LineString, outline: Polygon) -> LineString:
     """The longest part of `line` inside the outline."""
     parts = shapely.get_parts(shapely.intersection(line, outline))
     return max(parts, key=lambda part: part.length)
-
-
-# --- lanes ------------------------------------------------------------------------------------------------------------
-
-
-class _Lanes:
-    """Lanes drawn so far, and the junctions that the next one may join."""
-
-    def __init__(self, rng: np.random.Generator, junctions: list[Point]) -> None:
-        self.rng = rng
-        self.junctions = junctions
-        self.drawn: list[Street] = []
-        self.names = iter(names.LANES)
-
-    def name_for(self, line: LineString) -> str:
-        """The name of the lane that `line` continues straight on, else a new one."""
-        for own in (line.coords, line.coords[::-1]):
-            for other in self.drawn:
-                for theirs in (other.line.coords, other.line.coords[::-1]):
-                    if other.kind == "lane" and _distance(own[0], theirs[0]) < 1 and _straight(own, theirs):
-                        return other.name
-        return next(self.names)
-
-    def joined(self, end: Point, face: Polygon) -> Point:
-        """`end`, or a junction on the same face nearby: four ways meet rather than three and three."""
-        ends = [Point(c) for s in self.drawn for c in (s.line.coords[0], s.line.coords[-1])]
-        near = [p for p in [*self.junctions, *ends] if p.distance(end) < _JOIN_M and p.distance(face) < 0.01]
-        return min(near, key=lambda p: p.distance(end)) if near else end
-
-    def chord(self, face: Polygon, share: float) -> LineString:
-        """A slightly bent line across `face`, `share` along its long side."""
-        corners = shapely.get_coordinates(shapely.oriented_envelope(face))[:4]
-        if _distance(corners[0], corners[1]) < _distance(corners[1], corners[2]):
-            corners = np.roll(corners, -1, axis=0)
-        along, across = corners[1] - corners[0], corners[3] - corners[0]
-        tilt = self.rng.normal(0.0, 0.04)
-        a = corners[0] + along * (share - tilt) - across * 0.2
-        b = corners[0] + along * (share + tilt) + across * 1.2
-        inside = max(shapely.get_parts(face.intersection(LineString([a, b]))), key=lambda part: part.length)
-        first, last = (self.joined(Point(c), face) for c in (inside.coords[0], inside.coords[-1]))
-        middle = np.asarray([(first.x + last.x) / 2, (first.y + last.y) / 2])
-        middle += along / np.hypot(*along) * self.rng.normal(0.0, 4.0)
-        return curve([(first.x, first.y), tuple(middle), (last.x, last.y)], 40.0)
-
-
-def _distance(a: Any, b: Any) -> float:
-    return float(np.hypot(a[0] - b[0], a[1] - b[1]))
-
-
-def _straight(own: Any, theirs: Any) -> bool:
-    u, v = np.subtract(own[1], own[0]), np.subtract(theirs[0], theirs[1])
-    return bool(u @ v > 0.85 * np.hypot(*u) * np.hypot(*v))
-
-
-def _pieces(face: Polygon, line: LineString) -> list[Polygon]:
-    """The two sides of `face` on a line that ends on its border."""
-    a, b = np.asarray(line.coords[0]), np.asarray(line.coords[-1])
-    u, v = a - np.asarray(line.coords[1]), b - np.asarray(line.coords[-2])
-    longer = LineString([tuple(a + u / np.hypot(*u)), *line.coords, tuple(b + v / np.hypot(*v))])
-    parts = [part for part in split(face, longer).geoms if part.area > 50]
-    return sorted(parts, key=lambda part: (round(part.centroid.x), round(part.centroid.y)))
-
-
-def _wanted_m2(face: Polygon, rng: np.random.Generator) -> float:
-    """How large a block is left uncut: large estates and fields at the edges, small blocks in the old town."""
-    x, y = face.centroid.coords[0]
-    old_town = np.hypot(x - 120, y - 30) < 420
-    return float(rng.uniform(24e3, 36e3) if old_town else rng.uniform(36e3, 62e3))
-
-
-def _lanes(streets: list[Street], outline: Polygon, rng: np.random.Generator) -> list[Street]:
-    """Cut the faces of the main network by lanes until they are blocks; then the walls and the dead ends."""
-    edges = shapely.get_parts(shapely.union_all([s.line for s in streets]))
-    lanes = _Lanes(rng, _junctions(edges))
-    faces = _faces(edges, outline)
-    waiting, blocks = list(faces[::-1]), []
-    while waiting:
-        face = waiting.pop()
-        narrow = 4 * np.pi * face.area / face.length**2 < 0.3
-        if narrow or face.area < 1.35 * _wanted_m2(face, rng):
-            blocks.append(face)
-            continue
-        line = lanes.chord(face, rng.uniform(0.44, 0.56))
-        halves = _pieces(face, line)
-        if len(halves) != 2 or min(h.area for h in halves) < 0.25 * face.area:
-            blocks.append(face)
-            continue
-        lanes.drawn.append(Street("lane", lanes.name_for(line), line))
-        waiting += halves[::-1]
-    for name, place, share in _WALLS:
-        face = next(b for b in blocks if b.contains(Point(place)))
-        lanes.drawn.append(Street("wall", name, lanes.chord(face, share)))
-    return [*lanes.drawn, *_dead_ends(blocks, lanes)]
-
-
-def _junctions(edges: NDArray[Any]) -> list[Point]:
-    """Where three or more edges of the main network meet."""
-    ends = np.vstack([shapely.get_coordinates(shapely.get_point(edges, i)) for i in (0, -1)])
-    places, count = np.unique(np.round(ends, 3), axis=0, return_counts=True)
-    return [Point(xy) for xy in places[count > 2]]
-
-
-def _dead_ends(blocks: list[Polygon], lanes: _Lanes) -> list[Street]:
-    """Short lanes from a street into every fifth larger block, ending there."""
-    large = sorted(
-        (b for b in blocks if 28e3 < b.area < 60e3), key=lambda b: (round(b.centroid.y), round(b.centroid.x))
-    )
-    ends = []
-    for face in large[::5]:
-        whole = lanes.chord(face, lanes.rng.uniform(0.4, 0.6))
-        length = 0.55 * whole.length
-        ends.append(Street("lane", next(lanes.names), substring(whole, 0.0, length)))
-    return ends
 
 
 # --- from lines to faces ----------------------------------------------------------------------------------------------
@@ -334,15 +161,6 @@ def _node(streets: list[Street]) -> tuple[NDArray[Any], NDArray[Any], NDArray[An
     kinds = np.array([s.kind for s in streets], dtype=object)
     labels = np.array([s.name for s in streets], dtype=object)
     return edges, kinds[owner], labels[owner]
-
-
-def _faces(edges: NDArray[Any], outline: Polygon) -> NDArray[Any]:
-    """Faces between the edges, inside the outline, from north to south and west to east."""
-    faces = shapely.get_parts(shapely.polygonize(list(edges)))
-    faces = faces[shapely.contains(outline, shapely.point_on_surface(faces))]
-    centre = shapely.get_coordinates(shapely.centroid(faces))
-    order = np.lexsort((np.round(centre[:, 0]), -np.round(centre[:, 1])))
-    return np.asarray(shapely.normalize(faces[order]))
 
 
 def _units(faces: NDArray[Any], edges: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gridgis.crs import WGS84
 from gridgis.sample import names
-from gridgis.sample.ground import SEED, to_degrees
+from gridgis.sample.plane import SEED, to_degrees
 from gridgis.sample.town import Town
 
 HOUSES = 9600

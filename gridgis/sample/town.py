@@ -13,34 +13,38 @@ import numpy as np
 import shapely
 from shapely import LineString, Point, Polygon, affinity
 
-from gridgis.sample import names
-from gridgis.sample.ground import HALF_WIDTH, SEED, Ground, barrier_lines
+from gridgis.sample.ground import HALF_WIDTH, Ground, barrier_lines
+from gridgis.sample.plane import stream
 
 BUILDINGS = 600
 
-#: What a block is used for, by a place in it; every other block is housing of the old town.
+#: What a block is used for and its name, by a place in it; every other block is housing of the old town without a name.
 _USES = (
-    ("managed", "", (-880, 350)), ("managed", "", (-900, -60)), ("managed", "", (-320, -280)),
-    ("managed", "", (60, 755)), ("managed", "", (80, 550)), ("managed", "", (390, 530)), ("managed", "", (-220, 560)),
-    ("managed", "", (-150, -500)), ("managed", "", (520, -240)), ("managed", "", (400, -740)),
-    ("managed", "", (230, -770)), ("managed", "", (590, 660)), ("managed", "", (650, 260)),
-    ("rural", "", (-850, -730)), ("rural", "", (-880, 560)), ("rural", "", (940, 20)), ("rural", "", (950, -130)),
-    ("rural", "", (960, -300)),
-    ("school", "望汀第一小学", (-640, -50)), ("school", "望汀中学", (-190, 755)), ("school", "苇桥小学", (330, -280)),
-    ("school", "东埠学校", (770, -640)), ("school", "柳汀幼儿园", (-300, -90)),
-    ("hospital", "望汀医院", (310, 140)), ("hospital", "柳汀医院", (-650, 340)),
-    ("commerce", "鹤渡广场", (500, 140)), ("commerce", "望汀百货", (310, 5)), ("commerce", "苇桥商厦", (120, -80)),
-    ("commerce", "西汀市场", (-990, 140)), ("office", "望汀街道办事处", (-20, -40)), ("office", "渚南实业", (250, 720)),
-    ("office", "鹤渡科技园", (420, 730)), ("market", "苇桥农贸市场", (380, -510)),
-    ("works", "望汀糖厂", (-660, -270)), ("works", "绕城仓库", (-640, 760)), ("works", "东屏机械厂", (770, 780)),
-    ("works", "东屏纸品厂", (960, 800)), ("works", "晴岚陶瓷厂", (790, 570)), ("works", "东埠物流园", (880, 360)),
-    ("works", "铁路货场", (570, -790)),
+    ("managed", "望汀府", (-880, 345)), ("managed", "清晏园", (-900, -50)), ("managed", "星野花园", (-580, -75)),
+    ("managed", "兰沚华庭", (-330, -270)), ("managed", "听澜花园", (90, 745)), ("managed", "柳堤名邸", (-270, 570)),
+    ("managed", "鹤鸣苑", (110, 530)), ("managed", "澄湖雅居", (380, 540)), ("managed", "沁芳庭", (560, -280)),
+    ("managed", "汀兰苑", (-60, -510)), ("managed", "映月湾", (180, -730)), ("managed", "知秋园", (400, -740)),
+    ("managed", "云岸公馆", (580, 750)), ("managed", "拾光苑", (610, 540)), ("managed", "半山晴岚", (640, 330)),
+    ("mixed", "棉纺新村", (-580, 130)), ("mixed", "糖厂新村", (-520, -230)), ("mixed", "建新里", (-820, -250)),
+    ("mixed", "鹤渡坊", (-140, 360)), ("mixed", "桥东坊", (60, 140)), ("mixed", "工农里", (480, 350)),
+    ("mixed", "苇桥新村", (520, -90)), ("mixed", "船厂新村", (-220, -500)), ("mixed", "青石坊", (180, -500)),
+    ("mixed", "渡口坊", (50, -300)), ("mixed", "铁路新村", (750, -500)), ("mixed", "机修里", (750, -280)),
+    ("rural", "石磨村", (-880, 560)), ("rural", "荻塘村", (-850, -750)), ("rural", "上埠村", (950, -50)),
+    ("rural", "沈家湾村", (960, -300)),
+    ("school", "望汀第一小学", (-310, -80)), ("school", "望汀中学", (-160, 745)), ("school", "苇桥小学", (330, -300)),
+    ("school", "东埠学校", (780, -740)), ("hospital", "望汀医院", (310, 145)), ("hospital", "柳汀医院", (-580, 350)),
+    ("commerce", "鹤渡广场", (500, 130)), ("commerce", "望汀百货", (310, 0)), ("commerce", "苇桥商厦", (140, -70)),
+    ("commerce", "西汀市场", (-950, 140)), ("market", "苇桥农贸市场", (380, -510)),
+    ("office", "望汀街道办事处", (-20, -50)), ("office", "渚南实业", (250, 720)), ("office", "鹤渡科技园", (430, 750)),
+    ("works", "望汀糖厂", (-670, -290)), ("works", "绕城仓库", (-660, 660)), ("works", "东屏机械厂", (750, 760)),
+    ("works", "东屏纸品厂", (950, 780)), ("works", "晴岚陶瓷厂", (760, 575)), ("works", "东埠物流园", (790, 360)),
+    ("works", "铁路货场", (560, -800)),
     ("park", "荻塘公园", (-890, -520)), ("park", "北渚公园", (-480, 670)), ("park", "兰沚河公园", (-400, 230)),
-    ("park", "水塔公园", (-240, -730)), ("park", "柳堤绿带北", (-380, 650)), ("park", "柳堤绿带中", (-300, 250)),
-    ("park", "柳堤绿带南", (-160, -180)), ("park", "柳堤绿带末", (-360, -620)),
-    ("field", "", (-880, 740)), ("field", "", (-640, 570)), ("field", "", (-470, -480)), ("field", "", (-620, -490)),
-    ("field", "", (-640, -720)), ("field", "", (-490, -750)), ("field", "", (930, 550)), ("field", "", (920, 190)),
-    ("field", "", (960, -620)), ("field", "", (-960, -250)), ("field", "", (60, -730)),
+    ("park", "水塔公园", (-230, -740)), ("park", "柳堤绿带北", (-380, 650)), ("park", "柳堤绿带中", (-300, 245)),
+    ("park", "柳堤绿带南", (-160, -170)), ("park", "柳堤绿带末", (-370, -610)),
+    ("field", "", (-890, 750)), ("field", "", (-970, -250)), ("field", "", (-560, -500)), ("field", "", (-560, -740)),
+    ("field", "", (940, 580)), ("field", "", (950, 360)), ("field", "", (910, 160)), ("field", "", (960, -620)),
+    ("field", "", (-50, -740)),
 )  # fmt: skip
 
 #: Metres from the edge of the street's own ground to the first building.
@@ -58,9 +62,9 @@ class Rows(NamedTuple):
 
 
 _ROWS = {
-    "managed": Rows(13.0, 31.0, (44.0, 52.0, 60.0), 13.0),
-    "mixed": Rows(11.0, 30.0, (34.0, 42.0, 50.0), 13.0, 0.92),
-    "rural": Rows(10.0, 21.0, (11.0, 12.5, 14.0), 12.0, 0.66),
+    "managed": Rows(13.0, 36.0, (44.0, 52.0, 60.0), 13.0),
+    "mixed": Rows(11.0, 33.0, (34.0, 42.0, 50.0), 13.0, 0.95),
+    "rural": Rows(10.0, 21.0, (11.0, 12.5, 14.0), 12.0, 0.5),
     "school": Rows(15.0, 52.0, (54.0, 66.0), 22.0, 0.8),
     "hospital": Rows(18.0, 46.0, (48.0, 60.0), 20.0, 0.85),
     "commerce": Rows(30.0, 54.0, (44.0, 60.0), 16.0, 0.9),
@@ -73,7 +77,7 @@ _KIND = {
     "commerce": "commercial", "office": "office", "market": "retail", "works": "industrial",
 }  # fmt: skip
 _LEVELS = {
-    "managed": (6, 6, 8, 11), "mixed": (4, 5, 6, 6), "rural": (2, 2, 3), "school": (3, 4, 5), "hospital": (3, 5, 8),
+    "managed": (6, 7, 9, 11), "mixed": (4, 6, 6, 6), "rural": (2, 2, 3), "school": (3, 4, 5), "hospital": (3, 5, 8),
     "commerce": (3, 4, 6), "office": (5, 7, 9), "market": (1, 2), "works": (1, 1, 2),
 }  # fmt: skip
 
@@ -112,12 +116,12 @@ class Town(NamedTuple):
 
 def make_town(ground: Ground) -> Town:
     """Settle the ground; the same each time."""
-    rng = np.random.default_rng([SEED, 2])
     streets = Numbers(ground)
     lots = list(_lots(ground, streets))
     found: list[Building] = []
     for number, lot in enumerate(lots):
         taken: list[Building] = []
+        rng = stream(2, ground.faces[lot.face])
         if lot.use == "mixed":
             taken = _shops(number, lot, ground, streets, rng)
         found += taken
@@ -162,7 +166,6 @@ class Numbers:
 
 
 def _lots(ground: Ground, streets: Numbers) -> Iterator[Lot]:
-    pools = {"managed": iter(names.MANAGED), "mixed": iter(names.MIXED), "rural": iter(names.RURAL)}
     wet = shapely.buffer(shapely.union_all([bed for _, bed in ground.water]), 7.0, quad_segs=3)
     uses = _uses(ground)
     for number, face in enumerate(ground.faces):
@@ -171,10 +174,8 @@ def _lots(ground: Ground, streets: Numbers) -> Iterator[Lot]:
         street, gate = _gate(face, ground)
         if use in ("managed", "mixed"):
             address = f"{street}{streets.take(street, gate)}弄"
-            # Only every second block of the old town is an estate with a name; the others are just houses.
-            name = next(pools[use]) if use == "managed" or number % 2 == 0 else ""
         elif use == "rural":
-            name = address = next(pools["rural"])
+            address = name
         elif use in ("park", "field"):
             address = street
         else:
@@ -222,7 +223,8 @@ def _rows_of(number: int, lot: Lot, taken: list[Polygon], ground: Ground, rng: n
         site = site.difference(shapely.union_all(shapely.buffer(taken, 9.0, join_style="mitre")))
     if site.is_empty:
         return []
-    shapes = list(_laid(site, _ROWS[lot.use], rng, wild=lot.use == "rural"))
+    rows, wild = _ROWS[lot.use], lot.use == "rural"
+    shapes = _laid(site, rows, rng, wild) or _laid(site, rows._replace(keep=1.0), rng, wild)
     if lot.use == "school" and shapes:
         shapes[0] = _winged(shapes[0], site, shapes[1:])
     buildings = []
@@ -255,17 +257,26 @@ def _axis(shape: Polygon) -> LineString:
     return LineString(ends)
 
 
-def _laid(site: Any, rows: Rows, rng: np.random.Generator, wild: bool) -> Iterator[Polygon]:
-    """Boxes in rows inside `site`, along the side of it that lies nearest to east and west."""
+def _laid(site: Any, rows: Rows, rng: np.random.Generator, wild: bool) -> list[Polygon]:
+    """Boxes in rows inside `site`, along the side of it that lies nearest to east and west.
+
+    As many rows as there is room for, or one less where the edges are so ragged that this gives more boxes.
+    """
     angle = _angle(site)
     level = affinity.rotate(site, -angle, origin=(0.0, 0.0))
     _, low, _, high = level.bounds
-    count = int((high - low - rows.depth) // rows.pitch) + 1
-    spread = (high - low - rows.depth) / max(count - 1, 1) if count > 1 else 0.0
-    pitch = min(spread, rows.pitch * 1.25) if count > 1 else 0.0
+    most = int((high - low - rows.depth) // rows.pitch) + 1
+    choices = [list(_in_rows(level, rows, count, rng, wild)) for count in (most, most - 1) if count > 0]
+    boxes = max(choices, key=len, default=[])
+    return [affinity.rotate(box, angle, origin=(0.0, 0.0)) for box in boxes]
+
+
+def _in_rows(level: Any, rows: Rows, count: int, rng: np.random.Generator, wild: bool) -> Iterator[Polygon]:
+    """The boxes of `count` rows, spread from the lower to the upper edge of `level`."""
+    _, low, _, high = level.bounds
+    pitch = min((high - low - rows.depth) / max(count - 1, 1), rows.pitch * 1.25)
     start = low + (high - low - rows.depth - pitch * (count - 1)) / 2
-    for row in range(count):
-        bottom = start + row * pitch
+    for bottom in start + pitch * np.arange(count):
         for left, right in _free(level, bottom, bottom + rows.depth):
             for x, length in _packed(left, right, rows, rng):
                 if rng.random() > rows.keep:
@@ -275,7 +286,7 @@ def _laid(site: Any, rows: Rows, rng: np.random.Generator, wild: bool) -> Iterat
                     box = affinity.rotate(box, float(rng.uniform(-9, 9)), origin="center")
                     box = affinity.translate(box, *rng.uniform(-3.0, 3.0, 2))
                 if level.contains(box):
-                    yield affinity.rotate(box, angle, origin=(0.0, 0.0))
+                    yield box
 
 
 def _angle(site: Any) -> float:
@@ -361,7 +372,7 @@ def _beside(edge: LineString, at: float, length: float, off: float, face: Polygo
     a, b = edge.interpolate(at), edge.interpolate(at + length)
     chord = LineString([a, b])
     for side in (off, -off):
-        box = chord.parallel_offset(abs(side), "left" if side > 0 else "right").buffer(5.0, cap_style="flat")
+        box = chord.offset_curve(side).buffer(5.0, cap_style="flat")
         if face.contains(box.centroid):
             return box
     return box

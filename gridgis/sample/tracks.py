@@ -18,8 +18,8 @@ from scipy.signal import lfilter
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from gridgis.sample.ground import SEED, to_degrees, to_plan
 from gridgis.sample.people import DAYS
+from gridgis.sample.plane import SEED, to_degrees, to_plan
 
 _CELL_M = 10.0
 _INSET_M = 9.0
@@ -156,13 +156,14 @@ def _recorded(
     path: NDArray[np.float64], seconds: int, begin: pd.Timestamp, rng: np.random.Generator, who: str
 ) -> pd.DataFrame:
     """The walk as a phone records it, one fix a second, in metres of the plan."""
-    line = shapely.LineString(_rounded_off(path))
+    corners = _rounded_off(path)
+    marks = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
     speed = _SPEED_MPS * (1 + 0.12 * _drift(seconds, 60.0, rng))
     # Now and then a halt at a door.
     for halt in rng.choice(seconds, seconds // 600, replace=False):
         speed[halt : halt + int(rng.integers(15, 45))] = 0.0
-    along = np.minimum(np.cumsum(np.clip(speed, 0.0, 1.7)), line.length)
-    true = shapely.get_coordinates(shapely.line_interpolate_point(line, along))
+    along = np.cumsum(np.clip(speed, 0.0, 1.7))
+    true = np.column_stack([np.interp(along, marks, corners[:, axis]) for axis in (0, 1)])
     noise = np.column_stack([_drift(seconds, _DRIFT_S, rng), _drift(seconds, _DRIFT_S, rng)]) * _NOISE_M
     accuracy = np.round(np.clip(5.0 + 1.2 * _drift(seconds, 120.0, rng), 3.0, 12.0), 1)
     times = begin + pd.to_timedelta(np.arange(seconds), unit="s")

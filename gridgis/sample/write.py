@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from gridgis.crs import WGS84
+from gridgis.errors import InputError
 from gridgis.files import read, write, write_text
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.partition import partition
 from gridgis.profile import Profile
 from gridgis.sample import names, people
-from gridgis.sample.ground import Ground, barrier_lines, communities, make_ground, to_degrees
+from gridgis.sample.ground import Ground, barrier_lines, communities, make_ground
+from gridgis.sample.plane import to_degrees
 from gridgis.sample.town import Town, make_town
 from gridgis.sample.tracks import make_tracks
 
@@ -55,14 +57,17 @@ def write_sample(folder: Path) -> list[Path]:
     Raises
     ------
     InputError
-        If the folder cannot be written to.
+        If the folder cannot be made or written to.
 
     Notes
     -----
     The same bytes at each run with the same versions of the libraries. Parquet files name the version that wrote
     them; the grids, and with them postings, boards and tracks, follow the partition.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("the folder cannot be made", source=folder, found=error.strerror or str(error)) from error
     paths = [write_text(_project(), folder / "project.toml")]
     ground = make_ground()
     tables = place(ground, make_town(ground))

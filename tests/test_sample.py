@@ -1,0 +1,308 @@
+"""The invented sub-district: the same each time, whole, of the right size, and invented."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gridgis.crs import to_metric
+from gridgis.errors import InputError
+from gridgis.files import read_tracks
+from gridgis.pipeline import make_plan, read_inputs
+from gridgis.plan.validate import validate, verdict
+from gridgis.profile import Profile
+from gridgis.project import Project
+from gridgis.sample import write_sample
+from gridgis.sample.people import DAYS
+from gridgis.sample.plane import to_degrees, to_plan
+from gridgis.sample.tracks import MINUTES
+from gridgis.schema import BARRIER_CLASSES, COMPOUND_KINDS, ROLES, check
+
+KEPT = Path(__file__).resolve().parent.parent / "data" / "sample"
+Tables = dict[str, gpd.GeoDataFrame]
+
+
+@pytest.fixture(scope="module")
+def project(sample: Path) -> Project:
+    return Project.load(sample / "project.toml")
+
+
+@pytest.fixture(scope="module")
+def tables(project: Project) -> Tables:
+    """Every input as `build` reads it: each has passed the check at the door."""
+    return read_inputs(project, Profile.load(project.profile))
+
+
+@pytest.fixture(scope="module")
+def grids(tables: Tables, project: Project) -> gpd.GeoDataFrame:
+    return make_plan(tables, Profile.load(project.profile))["grids"]
+
+
+def _files(folder: Path) -> set[str]:
+    """Names of the files in a folder, without the store that a build may have put there."""
+    return {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("plan.sqlite")}
+
+
+def _segments(shapes: gpd.GeoSeries) -> set[frozenset[tuple[float, float]]]:
+    """Every straight piece of lines or outlines, whichever way it runs."""
+    polygons = shapes.geom_type.iloc[0] == "Polygon"
+    lines = shapely.get_parts(shapely.boundary(shapes.array) if polygons else shapes.array)
+    return {frozenset(pair) for line in lines for pair in pairwise(map(tuple, shapely.get_coordinates(line).tolist()))}
+
+
+# --- the files --------------------------------------------------------------------------------------------------------
+
+
+def test_written_by_another_process_the_files_are_the_same_bytes(sample: Path, tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys, time\n"
+        "from gridgis.sample import write_sample\n"
+        "started = time.process_time()\n"
+        "names = [p.name for p in write_sample(pathlib.Path(sys.argv[1]))]\n"
+        "print(time.process_time() - started, *names)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "again")],
+        env={**os.environ, "PYTHONHASHSEED": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, *written = done.stdout.split()
+    assert float(seconds) < 10
+    assert set(written) == _files(sample) == _files(tmp_path / "again")
+    assert [n for n in written if (tmp_path / "again" / n).read_bytes() != (sample / n).read_bytes()] == []
+
+
+def test_the_committed_files_are_what_is_written(sample: Path) -> None:
+    # The tracks are too large to be kept; whoever builds the folder itself may have them.
+    kept = _files(KEPT) - {"tracks.parquet"}
+    assert kept == _files(sample) - {"tracks.parquet"}
+    text = [name for name in sorted(kept) if not name.endswith(".parquet")]
+    changed = [name for name in text if (KEPT / name).read_bytes() != (sample / name).read_bytes()]
+    assert not changed, "write the folder anew: gridgis sample data/sample, then remove its tracks.parquet"
+    # Parquet names the library that wrote it, so here the content counts.
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(KEPT / "persons.parquet"), pd.read_parquet(sample / "persons.parquet")
+    )
+    assert sum((KEPT / name).stat().st_size for name in kept) < 3_000_000
+
+
+def test_the_project_names_every_file_and_nothing_real(sample: Path, project: Project) -> None:
+    listed = {Path(spec).name for specs in project.inputs.values() for spec in specs}
+    assert listed | {"project.toml"} == _files(sample)
+    assert (project.profile, project.store.name, project.out.name) == ("sample", "plan.sqlite", "out")
+    assert project.publish["sources"] == ["示范数据：虚构的街道 / invented sample, no real place"]
+
+
+def test_other_files_in_the_folder_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("mine", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    write_sample(Path())
+    assert (tmp_path / "notes.txt").read_text("utf-8") == "mine"
+
+
+def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("x", "utf-8")
+    with pytest.raises(InputError, match=r"place: the folder cannot be made; found File exists"):
+        write_sample(tmp_path / "place")
+
+
+@given(st.floats(-1200, 1200), st.floats(-1000, 1000))
+def test_degrees_and_metres_of_the_plan_agree_to_a_centimetre(x: float, y: float) -> None:
+    place = shapely.Point(x, y)
+    degrees = to_degrees(place)
+    assert [round(v, 7) for v in degrees.coords[0]] == list(degrees.coords[0])
+    assert to_plan(degrees).distance(place) < 0.01
+
+
+# --- the ground -------------------------------------------------------------------------------------------------------
+
+
+def test_the_place_has_the_size_and_the_parts_that_were_asked_for(tables: Tables) -> None:
+    assert 3.3 < float(to_metric(tables["boundary"]).area.sum()) / 1e6 < 3.7
+    counts = {name: len(tables[name]) for name in ("boundary", "units", "buildings", "houses", "persons", "staff")}
+    assert counts == {"boundary": 1, "units": 4, "buildings": 600, "houses": 9600, "persons": 27000, "staff": 40}
+    assert set(tables["barriers"]["class"]) == set(BARRIER_CLASSES)
+    assert set(tables["compounds"]["kind"]) == set(COMPOUND_KINDS)
+    assert int(tables["houses"]["households"].sum()) == 9600
+    assert len(tables["water"]) >= 3
+
+
+def test_the_communities_tile_the_boundary_vertex_for_vertex(tables: Tables) -> None:
+    units, boundary = tables["units"], tables["boundary"]
+    assert shapely.coverage_is_valid(units.geometry.array)
+    together = shapely.normalize(shapely.coverage_union_all(units.geometry.array))
+    assert shapely.to_wkb(together) == shapely.to_wkb(shapely.normalize(boundary.geometry.iloc[0]))
+    assert set(units["parent"]) == set(boundary["code"]) == {"990101001"}
+    outcome = verdict(validate(units, boundary), strict=True)
+    assert (outcome["valid"], outcome["defects"]) == (True, [])
+
+
+def test_community_borders_follow_roads_and_rivers(tables: Tables) -> None:
+    strong = tables["barriers"][~tables["barriers"]["class"].isin(["lane", "wall"])]
+    assert _segments(tables["units"].geometry) <= _segments(strong.geometry)
+
+
+def test_streets_meet_in_common_vertices(tables: Tables) -> None:
+    lines = tables["barriers"].geometry.array
+    ends = shapely.get_coordinates(np.concatenate([shapely.get_point(lines, 0), shapely.get_point(lines, -1)]))
+    vertices, count = np.unique(shapely.get_coordinates(lines), axis=0, return_counts=True)
+    joined = {tuple(v) for v, n in zip(vertices.tolist(), count, strict=True) if n > 1}
+    inside = shapely.contains_xy(tables["boundary"].geometry.iloc[0], ends)
+    loose = [place for place, it in zip(map(tuple, ends.tolist()), inside, strict=True) if it and place not in joined]
+    # Lanes that end blind are loose at one end, and the ditch at its pond; nothing else is.
+    street = tables["barriers"].iloc[shapely.STRtree(lines).nearest(shapely.points(loose))]
+    assert street["class"].value_counts().to_dict() == {"lane": 14, "river": 1}
+    assert street["name"].is_unique
+    left, right = shapely.STRtree(lines).query(lines, predicate="crosses")
+    crossing = shapely.get_coordinates(shapely.intersection(lines[left], lines[right]))
+    assert {tuple(c) for c in crossing.tolist()} <= {tuple(v) for v in vertices.tolist()}
+
+
+def test_coordinates_have_seven_decimals(tables: Tables) -> None:
+    for name in ("boundary", "units", "barriers", "water", "compounds", "buildings", "houses", "boards"):
+        degrees = shapely.get_coordinates(tables[name].geometry.array)
+        assert np.array_equal(degrees, np.round(degrees, 7)), name
+
+
+def test_buildings_stand_clear_of_each_other_of_streets_and_of_water(tables: Tables) -> None:
+    shapes = to_plan(tables["buildings"].geometry.to_numpy())
+    assert shapely.is_valid(shapes).all()
+    tree = shapely.STRtree(shapes)
+    near = tree.query(shapes, predicate="dwithin", distance=1.5)
+    assert (near[0] == near[1]).all()
+    assert tree.query(to_plan(tables["barriers"].geometry.to_numpy()), predicate="dwithin", distance=6.0).size == 0
+    assert tree.query(to_plan(tables["water"].geometry.to_numpy()), predicate="dwithin", distance=4.0).size == 0
+    assert shapely.within(shapes, to_plan(tables["boundary"].geometry.iloc[0])).all()
+    assert shapely.area(shapes).min() > 80
+
+
+def test_buildings_have_kinds_levels_and_addresses(tables: Tables) -> None:
+    buildings = tables["buildings"]
+    assert set(buildings["kind"]) >= {"apartments", "house", "school", "hospital", "commercial", "retail", "industrial"}
+    assert buildings["levels"].between(1, 12).all()
+    assert buildings["address"].is_unique
+    assert buildings["address"].str.fullmatch(r"\w+?(\d+弄\d+号|\d+号|\d+号\d+幢)").all()
+    assert buildings["address"].str.fullmatch(r"兰桥路\d+弄\d+号").any()
+
+
+# --- the people -------------------------------------------------------------------------------------------------------
+
+
+def test_every_house_is_in_its_building_and_in_no_school(tables: Tables) -> None:
+    houses = tables["houses"].merge(
+        tables["buildings"][["code", "kind", "address", "geometry"]].rename_geometry("shape"),
+        left_on="building",
+        right_on="code",
+        suffixes=("", "_of_building"),
+    )
+    assert len(houses) == 9600
+    assert shapely.within(houses.geometry.array, gpd.GeoSeries(houses["shape"]).array).all()
+    assert set(houses["kind"]) == {"apartments", "house"}
+    assert [
+        a for a, b in zip(houses["address"], houses["address_of_building"], strict=True) if not a.startswith(b)
+    ] == []
+    assert houses["address"].str.fullmatch(r".+号\d{3,4}室").all()
+    assert houses["address"].is_unique
+
+
+def test_a_person_is_an_id_and_a_house_and_nothing_else(sample: Path, tables: Tables) -> None:
+    persons = pd.read_parquet(sample / "persons.parquet")
+    assert list(persons.columns) == ["id", "house"]
+    assert persons["id"].str.fullmatch(r"P\d{5}").all()
+    assert set(persons["house"]) == set(tables["houses"]["code"])
+
+
+def test_telephone_numbers_cannot_exist(sample: Path, tables: Tables) -> None:
+    numbers = [*tables["staff"]["phone"], *re.findall(r'phone = "(.*)"', (sample / "project.toml").read_text("utf-8"))]
+    assert len(numbers) == len(set(numbers)) == 42
+    assert all(re.fullmatch(r"000-6400\d{4}", number) for number in numbers)
+    assert tables["staff"]["name"].is_unique
+    assert tables["staff"][["duties", "hours"]].notna().all(axis=None)
+
+
+def test_postings_name_the_grids_that_build_makes(tables: Tables, grids: gpd.GeoDataFrame) -> None:
+    postings = tables["postings"]
+    assert set(postings["grid"]) == set(grids["code"])
+    assert set(postings["staff"]) == set(tables["staff"]["id"])
+    assert set(postings["role"]) <= set(ROLES)
+    day = pd.Timestamp(DAYS[0])
+    held = postings[(postings["from"] <= day) & (postings["to"].isna() | (postings["to"] >= day))]
+    workers = held[held["role"] == "full-time worker"]
+    assert sorted(workers["grid"]) == sorted(grids["code"])
+    assert workers["staff"].value_counts().max() <= 2
+    assert set(held.loc[held["role"] == "grid head", "grid"]) == set(grids["code"])
+    ended = postings[postings["to"].notna()]
+    assert len(ended) == 1
+    assert set(ended["staff"]) <= set(held["staff"])
+
+
+def test_boards_name_grids_and_buildings_that_exist(tables: Tables, grids: gpd.GeoDataFrame) -> None:
+    boards = tables["boards"]
+    of_grids = boards[boards["kind"] == "grid"].merge(grids, left_on="grid", right_on="code", suffixes=("", "_of_grid"))
+    assert sorted(of_grids["grid"]) == sorted(grids["code"])
+    assert shapely.intersects(of_grids.geometry.array, gpd.GeoSeries(of_grids["geometry_of_grid"]).array).mean() > 0.9
+    assert of_grids["place"].str.fullmatch(r"\w+(、\w+)+路口").all()
+    assert (boards["kind"] == "community").sum() == 4
+    named = boards.loc[boards["kind"] == "building", "building"]
+    assert len(named) > 20
+    assert set(named) <= set(tables["buildings"]["code"])
+
+
+# --- the tracks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fixes(sample: Path) -> pd.DataFrame:
+    return check(read_tracks([sample / "tracks.parquet"]), "fix")
+
+
+def test_tracks_are_three_days_of_four_workers_at_1_hz(fixes: pd.DataFrame) -> None:
+    assert fixes["staff"].nunique() == 4
+    local = fixes["time"].dt.tz_convert("Asia/Shanghai")
+    assert sorted({str(d) for d in local.dt.date}) == list(DAYS)
+    walks = fixes.assign(walk=(fixes["time"].diff().dt.total_seconds() != 1).cumsum()).groupby("walk")["time"]
+    minutes = ((walks.last() - walks.first()).dt.total_seconds() / 60).tolist()
+    planned = [length for worker in MINUTES for day in worker for length in day if length]
+    assert len(minutes) == len(planned) == 21
+    assert all(length - 1 < got < length + 1 for got, length in zip(minutes, planned, strict=True))
+    assert sum(m < 60 for m in minutes) == 1
+    assert fixes["accuracy"].between(3, 12).all()
+
+
+def test_walkers_walk_in_their_own_grid(fixes: pd.DataFrame, tables: Tables, grids: gpd.GeoDataFrame) -> None:
+    held = tables["postings"][tables["postings"]["role"].eq("full-time worker") & tables["postings"]["to"].isna()]
+    shape = grids.set_index("code").geometry
+    for who, own in fixes.groupby("staff"):
+        ground = shapely.union_all(shape[held.loc[held["staff"] == who, "grid"]].array)
+        assert shapely.intersects_xy(ground, own["lon"], own["lat"]).mean() > 0.97
+    # Noise of a phone: each second's step is longer than the walk was.
+    xy = shapely.get_coordinates(to_plan(shapely.points(fixes["lon"], fixes["lat"])))
+    steps = np.hypot(*np.diff(xy, axis=0).T)
+    steps = steps[fixes["time"].diff().dt.total_seconds().to_numpy()[1:] == 1]
+    assert 1.5 < steps.mean() < 2.1
+    assert steps.max() < 8
+
+
+def test_leave_and_missing_walks_are_as_planned(fixes: pd.DataFrame, tables: Tables) -> None:
+    local = fixes["time"].dt.tz_convert("Asia/Shanghai")
+    walked = set(zip(fixes["staff"], local.dt.date.astype(str), local.dt.hour < 12, strict=True))
+    four = sorted(set(fixes["staff"]))
+    missing = {(w, d, m) for w in four for d in DAYS for m in (True, False)} - walked
+    assert missing == {(four[2], DAYS[1], True), (four[2], DAYS[1], False), (four[3], DAYS[2], False)}
+    leave = set(zip(tables["leave"]["staff"], tables["leave"]["date"].dt.date.astype(str), strict=True))
+    assert {pair for pair in leave if pair[0] in four} == {(four[2], DAYS[1])}
+    assert tables["weather"]["date"].dt.date.astype(str).tolist() == ["2026-03-05"]
