@@ -12,6 +12,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -774,7 +775,7 @@ def test_csv_that_was_cut_off_inside_a_row(tmp_path: Path) -> None:
     path = write(in_degrees(squares(6, 6)), tmp_path / "t.csv")
     whole = path.read_bytes()
     ends = [i for i, byte in enumerate(whole) if byte == ord("\n")]
-    for end, following in zip(ends[3:], ends[4:], strict=False):
+    for end, following in pairwise(ends):
         path.write_bytes(whole[: (end + following) // 2])
         with pytest.raises(InputError, match=r"t\.csv: .*cut off"):
             read(path, table="grid", crs="EPSG:4326")
