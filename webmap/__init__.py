@@ -86,6 +86,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     app.url_defaults(_fingerprints(Path(app.static_folder or "")))
     app.register_blueprint(public.blueprint)
     errors.register(app)
+    # Read now what the first visitor would wait for.
+    app.jinja_env.get_template("map.html")
+    app.jinja_env.get_template("grid.html")
     return app
 
 

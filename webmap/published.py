@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 import shapely
 
 from gridgis import crs
@@ -91,9 +91,15 @@ class Published:
         return bool(self.grids["estimated"].any())
 
     @cached_property
-    def _shapes(self) -> tuple[shapely.STRtree, Any]:
+    def _in_metres(self) -> tuple[shapely.STRtree, pyproj.Transformer]:
         metric = crs.metric_crs(self.grids)
-        return shapely.STRtree(crs.project(self.grids.geometry.array, crs.WGS84, metric)), metric
+        shapes = crs.project(self.grids.geometry.array, crs.WGS84, metric)
+        return shapely.STRtree(shapes), pyproj.Transformer.from_crs(crs.WGS84, metric, always_xy=True)
+
+    def prepare(self) -> Published:
+        """Compute all that the first visitor would wait for."""
+        _ = self.grids_layer, self.context_layer, self.sheet, self._in_metres, self.boards()
+        return self
 
     def row(self, code: str) -> int:
         """The row of a grid.
@@ -110,8 +116,8 @@ class Published:
     def where(self, lon: float, lat: float) -> Position:
         """The grids at a point, degrees of WGS 84; all of them on a border, none outside."""
         _, rows = self._locator.candidates([lon], [lat])
-        tree, metric = self._shapes
-        point = crs.project(shapely.Point(lon, lat), crs.WGS84, metric)
+        tree, transformer = self._in_metres
+        point = shapely.Point(transformer.transform(lon, lat))
         near = tree.query(point, predicate="dwithin", distance=BORDER_M)
         found = tuple(sorted({int(r) for r in rows} | {int(r) for r in near}))
         exact = bool(self._locator.on_border([lon], [lat])[0])
@@ -171,7 +177,7 @@ class Shelf:
         with self._lock:
             store = self._open()
             if self._published is None or self._published.revision != store.revision():
-                self._published = Published(store)
+                self._published = Published(store).prepare()
             return self._published
 
     def _open(self) -> Store:
