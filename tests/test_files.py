@@ -228,6 +228,18 @@ def test_a_column_called_fid_is_a_column(tmp_path: Path) -> None:
     assert read(write(frame, tmp_path / "t.gpkg"))["fid"].tolist() == ["x", "x", "y"]
 
 
+def test_csv_has_the_mark_of_utf_8_only_where_it_helps(tmp_path: Path) -> None:
+    plain, chinese = pd.DataFrame({"code": ["a"]}), pd.DataFrame({"code": ["网格"]})
+    assert write(plain, tmp_path / "t.csv").read_bytes() == b"code\na\n"
+    assert write(chinese, tmp_path / "t.csv").read_bytes() == b"\xef\xbb\xbf" + "code\n网格\n".encode()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_frame_that_lost_its_geometry_is_a_plain_table(ending: str, tmp_path: Path) -> None:
+    frame = gpd.GeoDataFrame({"code": ["a", "b"]})
+    assert read(write(frame, tmp_path / f"t{ending}"), table="house")["code"].tolist() == ["a", "b"]
+
+
 def test_text_is_written_as_utf_8(tmp_path: Path) -> None:
     assert write_text("网格\n", tmp_path / "t.txt").read_bytes() == "网格\n".encode()
 

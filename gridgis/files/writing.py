@@ -62,8 +62,9 @@ def write(frame: pd.DataFrame, path: Path | str, *, layer: str | None = None) ->
     -----
     The CRS is the frame's own and coordinates are written exactly: read again, they are the same bits. GeoJSON in a CRS
     other than EPSG:4326 carries the ``crs`` member of the old specification. CSV has lon and lat (WGS 84) for points
-    and WKT in a column ``geometry`` for other shapes; it does not name their CRS. Points of another CRS are projected
-    to lon and lat, which is not exact.
+    and WKT in a column ``geometry`` for other shapes; it does not name their CRS, and points of another CRS are
+    projected to lon and lat, which is not exact. CSV with more than ASCII in it begins with the mark of UTF-8, by which
+    Excel knows it.
     """
     path = Path(path)
     return write_layers({layer or path.stem: frame}, path)[0]
@@ -115,6 +116,8 @@ def _plain(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     if out.columns.duplicated().any():
         raise SchemaError("two columns have one name", source=path, found=", ".join(out.columns))
     place = _place(out)
+    if place is None:
+        out = pd.DataFrame(out)
     for name in out.columns:
         if name == place:
             continue
@@ -212,8 +215,8 @@ def _write_csv(frame: pd.DataFrame, made: Path, path: Path) -> None:
     times = [c for c in out.columns if pd.api.types.is_datetime64_any_dtype(out[c])]
     out = out.assign(**{c: _json_values(out[c]) for c in times})
     text = out.to_csv(index=False, lineterminator="\n")
-    # The mark tells Excel that the text is UTF-8.
-    made.write_bytes(text.encode("utf-8-sig"))
+    # The mark tells Excel that the text is UTF-8; plain ASCII needs none, and other programs stumble over it.
+    made.write_bytes(text.encode("utf-8" if text.isascii() else "utf-8-sig"))
 
 
 def _wkt(shapes: Any) -> list[str | None]:
