@@ -135,7 +135,7 @@ def place(tmp_path: Path) -> Path:
 def test_a_boundary_of_several_parts_or_with_a_hole_is_built(place: Path, shape: str) -> None:
     box = shapely.box(114.6, 30.2, 114.61, 30.21)
     island = shapely.box(114.612, 30.2, 114.615, 30.203)
-    lake = shapely.box(114.602, 30.206, 114.604, 30.208)
+    lake = shapely.box(114.602, 30.206, 114.604, 30.2075)
     ground = shapely.union_all([box, island]) if shape == "parts" else box.difference(lake)
     path = place.parent / "boundary.geojson"
     gpd.GeoDataFrame({"code": ["990101001"]}, geometry=[ground], crs=4326).to_file(path)
