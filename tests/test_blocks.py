@@ -89,10 +89,15 @@ def parted(place: gpd.GeoDataFrame, at: float) -> gpd.GeoDataFrame:
 
 
 def free_and_outside(blocks: gpd.GeoDataFrame, place: gpd.GeoDataFrame) -> float:
-    """Ground that is in a block or in the place, but not in both, m² (judged in the plane of the coordinates)."""
+    """Ground of blocks outside the place, and of the place in no block, m² (judged in the plane of the coordinates).
+
+    Block by block: GEOS' overlay of two outlines that differ by rounding cannot be trusted.
+    """
     scale = network.metres_per_unit(place.crs, crs.metric_crs(place), place.total_bounds)
-    both = shapely.union_all(place.geometry.to_numpy()), shapely.union_all(blocks.geometry.to_numpy())
-    return float(shapely.symmetric_difference(*both).area * scale.prod())
+    whole = shapely.union_all(place.geometry.to_numpy())
+    outside = shapely.area(shapely.difference(blocks.geometry.to_numpy(), whole)).sum()
+    free = whole.area - shapely.area(blocks.geometry.to_numpy()).sum() + outside
+    return float((outside + abs(free)) * scale.prod())
 
 
 def assert_tiles(cut: Blocks, place: gpd.GeoDataFrame) -> None:
@@ -101,9 +106,6 @@ def assert_tiles(cut: Blocks, place: gpd.GeoDataFrame) -> None:
     assert set(blocks.geom_type) == {"Polygon"}
     assert blocks.geometry.is_valid.all()
     assert free_and_outside(blocks, place) < AREA
-    scale = network.metres_per_unit(place.crs, crs.metric_crs(place), place.total_bounds)
-    whole = shapely.area(place.geometry.to_numpy()).sum() * scale.prod()
-    assert shapely.area(blocks.geometry.to_numpy()).sum() * scale.prod() == pytest.approx(whole, abs=AREA)
     corners = set(map(tuple, shapely.get_coordinates(place.geometry.to_numpy())))
     assert corners <= set(map(tuple, shapely.get_coordinates(blocks.geometry.to_numpy())))
 
@@ -116,7 +118,7 @@ def wkb(frame: gpd.GeoDataFrame) -> list[object]:
 # --- laws -------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(place=grounds(), barriers=streets(), degrees=st.booleans())
 def test_blocks_tile_any_ground_whatever_the_streets(
     place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, degrees: bool
@@ -129,7 +131,7 @@ def test_blocks_tile_any_ground_whatever_the_streets(
     assert cut.blocks["code"].tolist() == sorted(cut.blocks["code"])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(place=grounds(), barriers=streets(), at=st.integers(20, 300))
 def test_blocks_tile_every_unit_and_none_lies_in_two(
     place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, at: int
@@ -144,7 +146,22 @@ def test_blocks_tile_every_unit_and_none_lies_in_two(
         assert own["code"].str.startswith(f"{code}-").all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
+@given(place=grounds(), barriers=streets(), seed=st.integers(0, 10_000), degrees=st.booleans())
+def test_streets_that_run_along_the_outline_within_rounding_do_not_move_it(
+    place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, seed: int, degrees: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    rim = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(place.geometry.iloc[0]))[0])
+    beside = [rim + rng.normal(0, 10.0 ** rng.integers(-10, 1), rim.shape) for _ in range(2)]
+    more = gpd.GeoSeries([shapely.LineString(xy) for xy in beside], crs=place.crs)
+    barriers = pd.concat([barriers, gpd.GeoDataFrame({"class": ["main"] * 2, "name": "环路"}, geometry=more)])
+    if degrees:
+        place, barriers = shapes.in_degrees(place), shapes.in_degrees(barriers)
+    assert_tiles(make_blocks(place, barriers, min_block_m2=20.0, min_width_m=0.0), place)
+
+
+@settings(max_examples=15, deadline=None)
 @given(place=grounds(), barriers=streets(), seed=st.integers(0, 99))
 def test_the_order_of_rows_and_of_points_does_not_matter(
     place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, seed: int
@@ -161,7 +178,7 @@ def test_the_order_of_rows_and_of_points_does_not_matter(
     assert wkb(one.borders) == wkb(other.borders)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(place=grounds(), barriers=streets(), seed=st.integers(0, 99))
 def test_households_and_borders_add_up(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -182,7 +199,7 @@ def test_households_and_borders_add_up(place: gpd.GeoDataFrame, barriers: gpd.Ge
     np.testing.assert_allclose(borders.length, borders["length_m"], rtol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(place=grounds(), barriers=streets())
 def test_no_small_block_is_left_that_has_a_neighbour(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame) -> None:
     cut = cut_quietly(place, barriers, min_block_m2=2000.0, min_width_m=15.0)

@@ -13,9 +13,10 @@ import pyproj
 import shapely
 
 from gridgis import crs as crs_
-from gridgis.errors import GridgisWarning
+from gridgis.errors import GridgisWarning, PlanError
 from gridgis.locate import GridLocator
 from gridgis.plan import network
+from gridgis.plan.carry import join
 from gridgis.plan.graph import CLASS_COST
 from gridgis.plan.loads import compound_kinds, count_loads
 from gridgis.plan.network import Bools, Floats, Ints, Lines, Shapes
@@ -24,6 +25,9 @@ from gridgis.schema import BARRIER_CLASSES
 
 #: A lane keeps cutting along the rim of a compound: only what lies deeper inside than this does not, metres.
 _RIM_M = 10.0
+
+#: Units whose edges do not fit together by more than this cannot be cut, m².
+_LOST_M2 = 100.0
 
 #: North-to-south bands in which blocks and grids are numbered west to east, metres.
 _BAND_M = 200.0
@@ -117,13 +121,15 @@ def make_blocks(
     """
     crs = crs_.require_crs(boundary, "boundary")
     metric = crs_.metric_crs(boundary, "boundary")
-    ground = ground_units(boundary, units, crs, metric)
+    scale = network.metres_per_unit(crs, metric, np.asarray(boundary.total_bounds))
+    ground = ground_units(boundary, units, crs, scale)
     lines = network.barrier_lines(barriers, crs)
-    scale = network.metres_per_unit(crs, metric, np.asarray(ground.total_bounds))
     lines = _near(lines, ground, scale, snap_m)
     estates = None if compounds is None or len(compounds) == 0 else compounds.to_crs(crs)
-    edges, lines = _edges(ground, lines, estates, scale, snap_m)
-    pieces, unit = _faces_in_units(edges, ground)
+    edges, lines = join(ground.geometry.to_numpy(), lines, scale, snap_m)
+    if estates is not None:
+        edges = edges[~_inside_estates(edges, lines, estates, scale)]
+    pieces, unit = _faces_in_units(edges, ground, scale)
     shapes, unit, rims = _merge(pieces, unit, lines, scale, (crs, metric), min_block_m2, min_width_m)
     blocks, order = _numbered(shapes, unit, ground, metric)
     borders = _borders(rims, order, blocks["code"].to_numpy(), lines, crs)
@@ -154,20 +160,6 @@ def _near(lines: Lines, ground: gpd.GeoDataFrame, scale: Floats, snap_m: float) 
     return network.take(lines, rows)
 
 
-def _edges(
-    ground: gpd.GeoDataFrame, lines: Lines, estates: gpd.GeoDataFrame | None, scale: Floats, snap_m: float
-) -> tuple[Shapes, Lines]:
-    """Noded edges of outlines and barriers, loose ends carried; and the lines with what was carried."""
-    edges = network.node(np.concatenate([network.outlines(ground.geometry.to_numpy()), lines.shapes]))
-    carried, edge = network.carry_ends(edges, scale, snap_m)
-    if len(carried):
-        lines = network.extend(lines, carried, network.lying_on(network.middles(edges[edge], scale), lines, scale))
-        edges = network.node(np.concatenate([edges, carried]))
-    if estates is not None:
-        edges = edges[~_inside_estates(edges, lines, estates, scale)]
-    return edges, lines
-
-
 def _inside_estates(edges: Shapes, lines: Lines, estates: gpd.GeoDataFrame, scale: Floats) -> Bools:
     """Lanes and walls that lie mostly inside a compound, deeper than its rim."""
     areas = shapely.buffer(network.flatten(shapely.make_valid(estates.geometry.to_numpy()), scale), -_RIM_M)
@@ -181,12 +173,21 @@ def _inside_estates(edges: Shapes, lines: Lines, estates: gpd.GeoDataFrame, scal
     return result
 
 
-def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame) -> tuple[Shapes, Ints]:
+def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> tuple[Shapes, Ints]:
     """The faces of the edges that lie in a unit, and the row of that unit."""
     pieces = network.faces(edges)
     inner = shapely.get_coordinates(shapely.point_on_surface(pieces))
     unit = GridLocator(ground).locate(inner[:, 0], inner[:, 1])
-    return pieces[unit >= 0], unit[unit >= 0]
+    pieces, unit = pieces[unit >= 0], unit[unit >= 0]
+    area = np.bincount(unit, shapely.area(pieces), len(ground)) - shapely.area(ground.geometry.to_numpy())
+    lost = np.abs(area) * scale.prod() > _LOST_M2
+    if lost.any():
+        raise PlanError(
+            "units cannot be cut without losing ground", source="units", ids=ground["code"][lost].tolist(),
+            found=f"{np.abs(area[lost]).sum() * scale.prod():,.1f} m² lost",
+            remedy="gridgis validate shows where they do not fit together.",
+        )  # fmt: skip
+    return pieces, unit
 
 
 # --- small faces ------------------------------------------------------------------------------------------------------

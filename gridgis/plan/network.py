@@ -1,8 +1,7 @@
 """From lines to faces: outlines and barriers noded once, so that neighbouring faces share every vertex.
 
-Everything here happens in the plane of the coordinates as given; lengths are judged in a *flat* copy, the same
-coordinates times metres per unit along x and y (good to 0.1 % over a sub-district), from which nothing is copied back
-but the far end of a carried line.
+Everything here happens in the plane of the coordinates as given; distances are judged in a *flat* copy, the same
+coordinates times metres per unit along x and y (good to 0.1 % over a sub-district).
 """
 
 from __future__ import annotations
@@ -24,14 +23,11 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Shapes = NDArray[Any]
 
-#: How far a carried end goes past an inner point of the line it is carried to, metres: rounding cannot leave it
-#: short, and what sticks out is a dead end that is dropped.
-_OVERSHOOT_M = 0.01
+#: Barriers are noded on a decimal grid of this or less, metres.
+_GRID_M = 1e-4
 
-#: A point counts as lying on a line that it was computed from within this distance, metres.
-_ON_LINE_M = 1e-3
-
-_STABLE_AFTER = 4
+#: A border counts as lying on a barrier within this distance, metres.
+_ON_LINE_M = 0.1
 
 
 class Lines(NamedTuple):
@@ -108,40 +104,61 @@ def metres_per_unit(crs: pyproj.CRS, metric: pyproj.CRS, bounds: Floats) -> Floa
     return scale
 
 
-def node(lines: Shapes) -> Shapes:
-    """Noded edges of `lines`: cut at every crossing and touching, doubled pieces once. Vertices are kept."""
-    edges: Shapes = shapely.get_parts(shapely.union_all(lines))
-    for _ in range(_STABLE_AFTER):  # a rounded crossing can make another one, very rarely
-        again = shapely.get_parts(shapely.union_all(edges))
-        if len(again) == len(edges):
-            break
-        edges = again
-    return edges
+def node(lines: Shapes, scale: Floats) -> Shapes:
+    """Noded edges of barrier lines: cut at every crossing and touching, doubled pieces once.
+
+    Vertices are rounded to a decimal grid of 0.1 mm or less, which leaves coordinates with few decimals as they are.
+    """
+    if len(lines) == 0:
+        return lines
+    grid = 10.0 ** np.floor(np.log10(_GRID_M / scale.max()))
+    edges = shapely.get_parts(shapely.union_all(lines, grid_size=grid))
+    real: Shapes = edges[shapely.length(edges) > 0]
+    return real
 
 
-def outlines(polygons: Shapes) -> Shapes:
-    """The rims of `polygons` as lines; where a corner of one lies on an edge of another, that edge gets the vertex."""
-    rings = shapely.get_rings(shapely.get_parts(polygons))
-    corners = np.unique(shapely.get_coordinates(rings), axis=0)
-    ends, ring = segments_of(rings)
+def outlines(polygons: Shapes) -> Floats:
+    """The rims of `polygons` as segments, each once, shape (n, 2, 2).
+
+    Where a corner of one polygon lies on an edge of another (up to rounding), that edge is cut there: what two units
+    have in common is then the same segments.
+    """
+    ends, _ = segments_of(shapely.get_rings(shapely.get_parts(polygons)))
+    corners = np.unique(ends[:, 0], axis=0)
     # A corner on an edge is off it by rounding only: a few steps of the floating point grid.
     reach = 8 * np.spacing(np.abs(corners).max())
     tree = shapely.STRtree(shapely.linestrings(ends))
     point, segment = tree.query(shapely.points(corners), predicate="dwithin", distance=reach)
     inner = (corners[point] != ends[segment, 0]).any(axis=1) & (corners[point] != ends[segment, 1]).any(axis=1)
-    point, segment = point[inner], segment[inner]
-    along = ((corners[point] - ends[segment, 0]) * (ends[segment, 1] - ends[segment, 0])).sum(axis=1)
-    coords = np.vstack([ends[:, 0], corners[point]])
-    order = np.lexsort(
-        (
-            np.append(np.zeros(len(ends)), along),
-            np.append(np.arange(len(ends)), segment),
-            np.append(ring, ring[segment]),
-        )
+    whole = split(ends, segment[inner], corners[point[inner]])
+    turned = (whole[:, 0, 0] > whole[:, 1, 0]) | (
+        (whole[:, 0, 0] == whole[:, 1, 0]) & (whole[:, 0, 1] > whole[:, 1, 1])
     )
-    coords, owner = coords[order], np.append(ring, ring[segment])[order]
-    closed = [np.vstack([c, c[:1]]) for c in np.split(coords, np.flatnonzero(np.diff(owner)) + 1)]
-    return np.array([shapely.LineString(c) for c in closed], dtype=object)
+    whole[turned] = whole[turned][:, ::-1]
+    return np.unique(whole, axis=0)
+
+
+def _west_first(ends: Floats) -> Floats:
+    """Segments from west to east (south to north where upright), so that equal ones have equal rows."""
+    (x0, y0), (x1, y1) = ends[:, 0].T, ends[:, 1].T
+    turned = (x0 > x1) | ((x0 == x1) & (y0 > y1))
+    out: Floats = np.where(turned[:, None, None], ends[:, ::-1], ends)
+    return out
+
+
+def split(ends: Floats, segment: Ints, points: Floats) -> Floats:
+    """The segments, shape (n, 2, 2), with `segment` (rows) cut at `points`."""
+    way = ends[segment, 1] - ends[segment, 0]
+    along = ((points - ends[segment, 0]) * way).sum(axis=1)
+    order = np.lexsort((along, segment))
+    cut, at = segment[order], points[order]
+    starts = np.concatenate([ends[:, 0], at])
+    owner = np.concatenate([np.arange(len(ends)), cut])
+    place = np.argsort(owner, kind="stable")  # the start of each segment stands before its cuts
+    starts, owner = starts[place], owner[place]
+    last = np.append(owner[1:] != owner[:-1], True)[: len(owner)]
+    stops = np.where(last[:, None], ends[owner, 1], np.roll(starts, -1, axis=0))
+    return np.stack([starts, stops], axis=1)
 
 
 def segments_of(shapes: Shapes) -> tuple[Floats, Ints]:
@@ -169,9 +186,7 @@ def rim_segments(areas: Shapes) -> Segments:
     rings, part = shapely.get_rings(parts, return_index=True)
     ends, ring = segments_of(rings)
     area = owner[part[ring]].astype(np.int64)
-    turned = (ends[:, 0, 0] > ends[:, 1, 0]) | ((ends[:, 0, 0] == ends[:, 1, 0]) & (ends[:, 0, 1] > ends[:, 1, 1]))
-    ends[turned] = ends[turned][:, ::-1]
-    flat = ends.reshape(-1, 4)
+    flat = _west_first(ends).reshape(-1, 4)
     order = np.lexsort((area, flat[:, 3], flat[:, 2], flat[:, 1], flat[:, 0]))
     flat, area = flat[order], area[order]
     first = np.append(True, (flat[1:] != flat[:-1]).any(axis=1))
@@ -223,93 +238,6 @@ def flatten(shapes: Shapes, scale: Floats) -> Shapes:
     """Shapes in the flat plane: coordinates times metres per unit."""
     flat: Shapes = shapely.transform(shapes, lambda xy: xy * scale)
     return flat
-
-
-class _Plane(NamedTuple):
-    """Noded edges, their flat copies and an index of these."""
-
-    edges: Shapes
-    flat: Shapes
-    tree: shapely.STRtree
-    scale: Floats
-
-
-def _plane(edges: Shapes, scale: Floats) -> _Plane:
-    flat = flatten(edges, scale)
-    return _Plane(edges, flat, shapely.STRtree(flat), scale)
-
-
-def carry_ends(edges: Shapes, scale: Floats, snap_m: float) -> tuple[Shapes, Ints]:
-    """Lines that carry each loose end to the line it falls short of.
-
-    A loose end is a node of one edge. It goes on straight ahead if that meets a line within `snap_m` metres, else
-    to the nearest point within `snap_m` metres (unless its edge is shorter than that: then it is an overshoot).
-
-    Returns
-    -------
-    carried : ndarray of LineString
-    edge : ndarray of int
-        The row in `edges` that each of them goes on from.
-    """
-    plane = _plane(edges, scale)
-    first, last = shapely.get_point(edges, 0), shapely.get_point(edges, -1)
-    nodes = np.vstack([shapely.get_coordinates(first), shapely.get_coordinates(last)])
-    _, inverse, count = np.unique(nodes, axis=0, return_inverse=True, return_counts=True)
-    loose = np.flatnonzero(count[inverse.ravel()] == 1)
-    carried, rows = [], []
-    for end in loose:
-        edge, at_start = int(end % len(edges)), end < len(edges)
-        coords = shapely.get_coordinates(edges[edge])
-        tip, before = (coords[0], coords[1]) if at_start else (coords[-1], coords[-2])
-        goal = _ahead(plane, edge, tip, before, snap_m)
-        if goal is None and shapely.length(plane.flat[edge]) > snap_m:
-            goal = _nearest(plane, edge, tip, snap_m)
-        if goal is not None:
-            carried.append(shapely.LineString([tip, goal]))
-            rows.append(edge)
-    return np.array(carried, dtype=object), np.array(rows, dtype=np.int64)
-
-
-def _ahead(plane: _Plane, edge: int, tip: Floats, before: Floats, reach_m: float) -> Floats | None:
-    """Where going on straight ahead from `tip` meets another edge within reach, in the given plane."""
-    way = (tip - before) * plane.scale
-    way /= np.hypot(*way)
-    start = tip * plane.scale
-    ray = shapely.LineString([start, start + way * reach_m])
-    others = plane.tree.query(ray, predicate="intersects")
-    others = others[others != edge]
-    if len(others) == 0:
-        return None
-    point = shapely.Point(start)
-    gaps = shapely.distance(shapely.intersection(plane.flat[others], ray), point)
-    best = int(np.argmin(gaps))
-    return _goal(plane, int(others[best]), start + way * gaps[best], way)
-
-
-def _nearest(plane: _Plane, edge: int, tip: Floats, reach_m: float) -> Floats | None:
-    """The nearest point of another edge within reach, in the given plane."""
-    point = shapely.Point(tip * plane.scale)
-    others = np.sort(plane.tree.query(point, predicate="dwithin", distance=reach_m))
-    others = others[others != edge]
-    if len(others) == 0:
-        return None
-    gaps = shapely.distance(plane.flat[others], point)
-    best = int(np.argmin(gaps))
-    foot = shapely.get_coordinates(shapely.shortest_line(plane.flat[others[best]], point))[0]
-    way = foot - tip * plane.scale
-    return _goal(plane, int(others[best]), foot, way / max(np.hypot(*way), 1e-9))
-
-
-def _goal(plane: _Plane, edge: int, foot: Floats, way: Floats) -> Floats:
-    """`foot` (flat, on `edge`) in the given plane: the edge's own vertex if it is one, else a little beyond it."""
-    vertices = shapely.get_coordinates(plane.flat[edge])
-    gaps = np.hypot(*(vertices - foot).T)
-    nearest = int(np.argmin(gaps))
-    if gaps[nearest] < _OVERSHOOT_M:
-        corner: Floats = shapely.get_coordinates(plane.edges[edge])[nearest]
-        return corner
-    beyond: Floats = (foot + way * _OVERSHOOT_M) / plane.scale
-    return beyond
 
 
 def faces(edges: Shapes) -> Shapes:

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, PlanError, SchemaError
-from gridgis.plan.network import Shapes
+from gridgis.plan.network import Floats, Ints, Shapes, flatten
 from gridgis.schema import codes_as_text, ids_of
 
-#: Units may stick out of the boundary, overlap or leave ground free by this much in one place (rounding), m².
-_NEST_M2 = 1.0
+#: Units may stick out of the boundary, overlap or leave ground free in places that are smaller (m²) or narrower
+#: (metres, twice the area over the perimeter) than this: rounding, or straight edges of another CRS.
+_MISFIT_M2 = 1.0
+_MISFIT_M = 0.05
 
 
 def ground_units(
-    boundary: gpd.GeoDataFrame, units: gpd.GeoDataFrame | None, crs: pyproj.CRS, metric: pyproj.CRS
+    boundary: gpd.GeoDataFrame, units: gpd.GeoDataFrame | None, crs: pyproj.CRS, scale: Floats
 ) -> gpd.GeoDataFrame:
     """The units to tile: code and geometry (2-D, in `crs`), by code."""
     outline = _polygons(boundary, "boundary")
@@ -37,8 +39,8 @@ def ground_units(
         shapes = _polygons(units.to_crs(crs) if crs_.require_crs(units, "units") != crs else units, "units")
         ground = gpd.GeoDataFrame({"code": unique_codes(units, "units")}, geometry=shapes, crs=crs)
         ground = ground.sort_values("code", ignore_index=True)
-        _check_nesting(ground, shapely.union_all(outline), metric)
-    _check_overlaps(ground, metric)
+        _check_nesting(ground, shapely.union_all(outline), scale)
+    _check_overlaps(ground, scale)
     return ground
 
 
@@ -70,40 +72,47 @@ def _polygons(frame: gpd.GeoDataFrame, source: str) -> Shapes:
     return shapes
 
 
-def areas_m2(shapes: Any, source: pyproj.CRS, target: pyproj.CRS) -> Any:
-    return shapely.area(crs_.project(shapes, source, target))
-
-
-def _check_overlaps(ground: gpd.GeoDataFrame, metric: pyproj.CRS) -> None:
+def _check_overlaps(ground: gpd.GeoDataFrame, scale: Floats) -> None:
     shapes = ground.geometry.to_numpy()
     one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
     one, other = one[one < other], other[one < other]
-    areas = areas_m2(shapely.intersection(shapes[one], shapes[other]), ground.crs, metric)
-    bad = areas > _NEST_M2
-    if bad.any():
+    pieces, pair = _misfits(shapely.intersection(shapes[one], shapes[other]), scale)
+    if len(pieces):
         codes = ground["code"].to_numpy()
-        ids = [f"{a} with {b}" for a, b in sorted(zip(codes[one[bad]], codes[other[bad]], strict=True))]
+        ids = sorted({f"{codes[one[p]]} with {codes[other[p]]}" for p in pair})
         raise PlanError(
-            "units overlap", source="units", ids=ids, found=f"{areas[bad].sum():,.1f} m²", wanted="units side by side",
+            "units overlap", source="units", ids=ids, found=_told(pieces, scale), wanted="units side by side",
             remedy="gridgis validate shows where.",
         )  # fmt: skip
 
 
-def _check_nesting(ground: gpd.GeoDataFrame, outline: Any, metric: pyproj.CRS) -> None:
+def _check_nesting(ground: gpd.GeoDataFrame, outline: Any, scale: Floats) -> None:
     shapes = ground.geometry.to_numpy()
-    out = areas_m2(shapely.difference(shapes, outline), ground.crs, metric)
-    if (out > _NEST_M2).any():
+    pieces, unit = _misfits(shapely.difference(shapes, outline), scale)
+    if len(pieces):
         raise PlanError(
-            "units lie partly outside the boundary", source="units", ids=ground["code"][out > _NEST_M2].tolist(),
-            found=f"{out.sum():,.1f} m² outside", wanted="units that tile the boundary",
+            "units lie partly outside the boundary", source="units", ids=sorted(set(ground["code"].to_numpy()[unit])),
+            found=f"{_told(pieces, scale)} outside", wanted="units that tile the boundary",
             remedy="Clip them, or take their own union as the boundary.",
         )  # fmt: skip
-    free = shapely.get_parts(shapely.difference(outline, shapely.union_all(shapes)))
-    areas = areas_m2(free, ground.crs, metric)
-    if (areas > _NEST_M2).any():
-        where = shapely.point_on_surface(free[int(np.argmax(areas))])
+    pieces, _ = _misfits(np.array([shapely.difference(outline, shapely.union_all(shapes))]), scale)
+    if len(pieces):
+        where = shapely.point_on_surface(pieces[int(np.argmax(shapely.area(pieces)))])
         raise PlanError(
             "the units leave part of the boundary free", source="units",
-            found=f"{areas.sum():,.1f} m², the largest piece at {where.x:.6f}, {where.y:.6f}",
+            found=f"{_told(pieces, scale)}, the largest piece at {where.x:.6f}, {where.y:.6f}",
             wanted="units that tile the boundary", remedy="gridgis validate UNITS --boundary shows where.",
         )  # fmt: skip
+
+
+def _misfits(shapes: Shapes, scale: Floats) -> tuple[Shapes, Ints]:
+    """The parts of shapes that are too large and wide to be rounding, and the row each comes from."""
+    parts, row = shapely.get_parts(shapes, return_index=True)
+    flat = flatten(parts, scale)
+    area = shapely.area(flat)
+    bad = (area > _MISFIT_M2) & (2 * area > _MISFIT_M * shapely.length(flat))
+    return parts[bad], row[bad]
+
+
+def _told(pieces: Shapes, scale: Floats) -> str:
+    return f"{shapely.area(pieces).sum() * scale.prod():,.1f} m²"
