@@ -7,7 +7,7 @@ import numpy as np
 import pyproj
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis import crs
@@ -70,12 +70,14 @@ def test_published_pair_of_bd09() -> None:
     assert [float(v) for v in crs.bd09_to_gcj02(*bd)] == pytest.approx((116.404, 39.915), abs=EXACT)
 
 
+@settings(deadline=None)
 @given(LON, LAT)
 def test_gcj02_there_and_back(lon: float, lat: float) -> None:
     back = crs.gcj02_to_wgs84(*crs.wgs84_to_gcj02(lon, lat))
     assert (float(back[0]), float(back[1])) == pytest.approx((lon, lat), abs=EXACT)
 
 
+@settings(deadline=None)
 @given(LON, LAT)
 def test_bd09_there_and_back(lon: float, lat: float) -> None:
     back = crs.bd09_to_wgs84(*crs.wgs84_to_bd09(lon, lat))
@@ -84,6 +86,7 @@ def test_bd09_there_and_back(lon: float, lat: float) -> None:
     assert (float(again[0]), float(again[1])) == pytest.approx((lon, lat), abs=EXACT)
 
 
+@settings(deadline=None)
 @given(LON, LAT)
 def test_the_shift_is_hundreds_of_metres_never_kilometres(lon: float, lat: float) -> None:
     shifted = crs.wgs84_to_gcj02(lon, lat)
@@ -91,6 +94,7 @@ def test_the_shift_is_hundreds_of_metres_never_kilometres(lon: float, lat: float
     assert 0 <= metres < 1500
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180), st.floats(-90, 90))
 def test_outside_the_box_nothing_is_shifted(lon: float, lat: float) -> None:
     if 71 < lon < 139 and 0 < lat < 57:
@@ -160,6 +164,7 @@ def test_places_abroad_get_their_utm_zone(name: str) -> None:
     assert crs.zone_crs(lon, lat).to_epsg() == epsg
 
 
+@settings(deadline=None)
 @given(st.floats(-180, 180), st.floats(-80, 84))
 def test_lengths_and_areas_are_true_everywhere(lon: float, lat: float) -> None:
     """A square of about 200 m: as long and as large in the zone as on the ellipsoid, to 0.1 % (0.2 % of area)."""

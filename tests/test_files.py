@@ -86,7 +86,7 @@ def written_and_read(frame: gpd.GeoDataFrame, ending: str) -> gpd.GeoDataFrame:
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(shapes_of(DEGREES), min_size=1, max_size=5), st.lists(shapes_of(SOMEWHERE), max_size=5))
 def test_coordinates_come_back_to_the_last_bit(ending: str, degrees: list[Any], metres: list[Any]) -> None:
     anchor = shapely.LineString([(X0 + 0.1, Y0 + 0.2), (X0 + 500.3, Y0)])
@@ -100,7 +100,7 @@ def test_coordinates_come_back_to_the_last_bit(ending: str, degrees: list[Any], 
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.one_of(DEGREES, st.none()), min_size=1, max_size=20))
 def test_points_come_back_to_the_last_bit(ending: str, points: list[Any]) -> None:
     shapes = [shapely.Point(116.3, 39.9), *(p if p is None else shapely.Point(p) for p in points)]
@@ -109,7 +109,7 @@ def test_points_come_back_to_the_last_bit(ending: str, points: list[Any]) -> Non
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -12,7 +12,7 @@ import numpy as np
 import osmium
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis import schema
@@ -116,6 +116,7 @@ def test_other_lines(tags: dict[str, str], kind: str | None) -> None:
     assert barrier_class(tags) == kind
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(["highway", "railway", "waterway", "barrier", "area", "name", "tunnel"]), st.text())
 )

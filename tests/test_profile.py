@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis.errors import ProfileError
@@ -106,6 +106,7 @@ def test_parameters_and_defaults_are_those_of_the_contract() -> None:
 # --- one of your own --------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.fixed_dictionaries(
         {},
@@ -126,6 +127,7 @@ def test_what_is_written_is_what_is_read(numbers: dict[str, float], share: float
     assert profile.rules[0].value == 1
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_profile_or_an_error_of_ours(text: str) -> None:
     try:

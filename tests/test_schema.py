@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis import schema
@@ -79,6 +79,7 @@ def test_other_columns_travel_along_untouched(name: str) -> None:
     assert checked["note"].tolist() == [" as it is "]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(0, 10**18), st.text(st.characters(categories=["L", "N"]), min_size=1)))
 )
@@ -89,6 +90,7 @@ def test_codes_are_text_and_stay_the_same_text(codes: list[object]) -> None:
     assert once.dtype == object
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**53), min_size=1))
 def test_a_code_is_the_same_as_number_and_as_float(codes: list[int]) -> None:
     wanted = [str(c) for c in codes]
@@ -97,6 +99,7 @@ def test_a_code_is_the_same_as_number_and_as_float(codes: list[int]) -> None:
     assert codes_as_text(pd.Series(codes, dtype="Int64")).tolist() == wanted
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 2**53)), min_size=1))
 def test_counts_survive_as_text_number_and_float(counts: list[int | None]) -> None:
     spelled = [
@@ -112,6 +115,7 @@ def test_counts_survive_as_text_number_and_float(counts: list[int | None]) -> No
         assert got.tolist() == [1 if c is None else c for c in counts]
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)), st.integers(-12, 14))
 def test_times_of_any_zone_are_the_same_instant_in_utc(moment: datetime, hours: int) -> None:
     aware = pd.Timestamp(moment).floor("us").tz_localize(f"{'+' if hours >= 0 else '-'}{abs(hours):02d}:00")
@@ -123,6 +127,7 @@ def test_times_of_any_zone_are_the_same_instant_in_utc(moment: datetime, hours: 
         assert check(frame.assign(time=spelled), "visit")["time"][0] == aware
 
 
+@settings(deadline=None)
 @given(st.dates(date(1990, 1, 1), date(2090, 1, 1)))
 def test_dates_as_iso_as_excel_and_as_dates(day: date) -> None:
     spellings = [
