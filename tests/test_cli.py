@@ -100,7 +100,8 @@ def test_the_steps_one_by_one_on_the_sample(
     summary = json.loads(capsys.readouterr().out)
     assert summary["grids"] == len(read(f"{plan}:grids"))
     assert summary["road_share"] is not None
-    assert gridgis("validate", f"{plan}:grids", "--boundary", place["boundary"], "--strict") == 0
+    for named in (plan, f"{plan}:grids"):
+        assert gridgis("validate", named, "--boundary", place["boundary"], "--strict") == 0
     described_with = ["--barriers", place["barriers"], "--profile", "sample", "--units", place["units"]]
     assert gridgis("describe", f"{plan}:grids", *described_with, "-o", described) == 0
     assert read(described)["bounds_text"].str.contains("东至").all()

@@ -67,10 +67,11 @@ def command(
 def _read_grids(spec: str, code: str | None, **how: Any) -> tuple[Any, str | None]:
     """The grids as they are, faults and all, and the column of their codes (None: rows are numbered)."""
     from gridgis.errors import SchemaError
-    from gridgis.files import read
+    from gridgis.files import list_layers, read
     from gridgis.schema import rename_headers
 
-    frame = options.need_place(read(spec, lenient=("codes", "geometry"), **how), spec)
+    layer = "grids" if "grids" in list_layers(spec) else None  # of a plan, where no layer is named
+    frame = options.need_place(read(spec, layer=layer, **how), spec)
     if code is not None and code not in frame.columns:
         raise SchemaError(
             f"there is no column {code!r}",

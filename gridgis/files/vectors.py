@@ -148,6 +148,12 @@ def read(
     return frame if table is None else check(frame, table, source=source, lenient=lenient)
 
 
+def list_layers(spec: str | Path) -> list[str]:
+    """The layers of a file that can have several; none for the formats that hold one table."""
+    path = parse_spec(spec).path
+    return [] if path.suffix.lower() in _ONE_LAYER else _layers(path)
+
+
 def read_layer_beside(
     spec: str | Path, layer: str, *, table: str | None = None, crs: str | None = None
 ) -> gpd.GeoDataFrame | pd.DataFrame | None:
@@ -159,9 +165,7 @@ def read_layer_beside(
     beside = path.with_name(f"{path.stem}.{layer}{path.suffix}")
     if beside.is_file():
         return read(beside, table=table, crs=crs)
-    if path.suffix.lower() in _ONE_LAYER or layer not in _layers(path):
-        return None
-    return read(path, layer=layer, table=table, crs=crs)
+    return read(path, layer=layer, table=table, crs=crs) if layer in list_layers(path) else None
 
 
 def _known_crs(crs: str | None) -> pyproj.CRS | None:
