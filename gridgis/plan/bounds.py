@@ -28,7 +28,7 @@ _COS_TURN = float(np.cos(np.radians(30)))
 _ON_M = 1.0
 
 #: Borders are judged in pieces no longer than this, metres.
-_PIECE_M = 25.0
+_PIECE_M = 10.0
 
 #: The neighbour is asked for at this distance outside the border, metres.
 _OUTSIDE_M = 1.0
@@ -165,10 +165,13 @@ def _on_barriers(rims: _Rims, lines: Lines) -> Ints:
     points = shapely.points(rims.middle)
     piece, segment = shapely.STRtree(segments).query(points, predicate="dwithin", distance=NEAR_M)
     way = ends[segment, 1] - ends[segment, 0]
-    sine = np.abs((way * rims.normal[piece]).sum(axis=1)) / np.hypot(way[:, 0], way[:, 1])
-    along = sine <= np.sqrt(1 - _COS_TURN**2)
-    piece, segment = piece[along], segment[along]
+    way /= np.hypot(way[:, 0], way[:, 1])[:, None]
     gap = shapely.distance(points[piece], segments[segment])
+    # Past the end of a segment the way to it is not square to it: at a bend a little, at the end of a road far from it.
+    aside = np.abs((way[:, ::-1] * (-1, 1) * (rims.middle[piece] - ends[segment, 0])).sum(axis=1))
+    beside = aside >= _COS_TURN * gap - _ON_M
+    along = np.abs((way * rims.normal[piece]).sum(axis=1)) <= np.sqrt(1 - _COS_TURN**2)
+    piece, segment, gap = piece[beside & along], segment[beside & along], gap[beside & along]
     rank = np.where(gap <= _ON_M, lines.rank[line[segment]], len(BARRIER_CLASSES))
     order = np.lexsort((line[segment], gap, rank, piece))
     first = np.append(True, np.diff(piece[order]) != 0)[: len(order)]
