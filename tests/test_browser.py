@@ -399,5 +399,7 @@ def test_pictures(address: str, visit: Callable[..., Visit], name: str, size: st
 def test_a_board_prints_on_one_page(address: str, visit: Callable[..., Visit]) -> None:
     SCREENSHOTS.mkdir(exist_ok=True)
     page = visit(f"{address}/grids/{FIRST}", color_scheme="dark").page
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.locator(".x-name").first.evaluate("e => getComputedStyle(e).stroke") == "rgba(255, 255, 255, 0.9)"
     printed = page.pdf(path=SCREENSHOTS / "board.pdf", prefer_css_page_size=True, print_background=False)
     assert printed.count(b"/Type /Page\n") == 1

@@ -210,6 +210,8 @@ def test_static_files_are_kept_and_pages_are_asked_again(client: FlaskClient) ->
     (style,) = (link for link in Page(page.text).links() if link.startswith("/static/site.css"))
     assert re.fullmatch(r"/static/site\.css\?v=[0-9a-f]{10}", style)
     assert client.get(style).headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    (library,) = (link for link in Page(page.text).links() if link.startswith("/leaflet/leaflet.js"))
+    assert "immutable" in client.get(library).headers["Cache-Control"]
     assert page.headers["Cache-Control"] == "no-cache"
     assert client.get("/", headers={"If-None-Match": page.headers["ETag"]}).status_code == 304
 
@@ -768,7 +770,7 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def tokens() -> dict[str, dict[str, str]]:
-    light, _, rest = (ROOM / "static/site.css").read_text().partition("@media (prefers-color-scheme: dark)")
+    light, _, rest = (ROOM / "static/site.css").read_text().partition("@media screen and (prefers-color-scheme: dark)")
     dark = rest.partition("/* Ground rules */")[0]
     return {
         name: dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", part)) for name, part in (("light", light), ("dark", dark))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response, current_app, render_template, request
 from flask_babel import gettext, lazy_gettext
@@ -69,13 +69,13 @@ def _library(error: GridgisError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
+    if status < 400:
+        return cast("Response", error.get_response())
     said = "" if isinstance(error, InternalServerError) or _stock(error) else str(error.description or "")
     response = _answer(status, said)
     for name, value in error.get_headers():
         if name.lower() in ("allow", "location", "retry-after"):
             response.headers[name] = value
-    if 300 <= status < 400:
-        return error.get_response()  # type: ignore[return-value]
     return response
 
 

@@ -143,12 +143,12 @@ def _of_revision(shown: Published, body: bytes, mimetype: str, name: str) -> Res
 
 
 def _map(shown: Published) -> layers.MapParts:
-    mark = shown.revision
+    mark, version = shown.revision, xstatic.pkg.leaflet.VERSION
     scripts = [
-        ("leaflet", url_for("public.leaflet", name="leaflet.js")),
+        ("leaflet", url_for("public.leaflet", name="leaflet.js", v=version)),
         ("gridgis", url_for("static", filename="map.js")),
     ]
-    styles = [("leaflet_css", url_for("public.leaflet", name="leaflet.css"))]
+    styles = [("leaflet_css", url_for("public.leaflet", name="leaflet.css", v=version))]
     addresses = {
         "grids": url_for("public.layer", name="grids", r=mark),
         "context": url_for("public.layer", name="context", r=mark),

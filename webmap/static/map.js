@@ -97,6 +97,7 @@
     }).addTo(map);
     for (const grid of state.grids.values()) {
       grid.label = label(state, [grid.label_lat, grid.label_lon], "grid-label", 500);
+      grid.texts = textsOf(grid);
     }
     placeLabels(state);
     performance.mark("grids-drawn");
@@ -124,7 +125,6 @@
     state.names = data.features.filter((f) => f.properties.kind === "name").map((f) => {
       const [lon, lat] = f.geometry.coordinates;
       const span = label(state, [lat, lon], "street-name " + f.properties.class, 0);
-      span.textContent = f.properties.name;
       span.classList.toggle("upright", f.properties.upright);
       span.style.transform = "translate(-50%, -50%) rotate(" + f.properties.angle + "deg)";
       return { ...f.properties, span, at: L.latLng(lat, lon) };
@@ -143,72 +143,95 @@
     return span;
   }
 
-  // A label stands only where it has room: grids first (the name, the name in two lines, what tells it from its
-  // siblings, the end of its code), then streets.
+  // A label stands only where it has room: grids first, then streets.
   function placeLabels(state) {
     const { map } = state;
     const metres = metresPerPixel(map);
     const taken = [];
     const free = (box) => taken.every((b) => box.x1 < b.x0 || box.x0 > b.x1 || box.y1 < b.y0 || box.y0 > b.y1);
-    const boxAt = (at, width, height, gap) => {
+    const boxAt = (at, size, gap) => {
       const p = map.project(at);
-      return { x0: p.x - width / 2 - gap, x1: p.x + width / 2 + gap, y0: p.y - height / 2 - gap, y1: p.y + height / 2 + gap };
+      const x = size.width / 2 + gap, y = size.height / 2 + gap;
+      return { x0: p.x - x, x1: p.x + x, y0: p.y - y, y1: p.y + y };
     };
     const grids = [...state.grids.values()];
     grids.sort((a, b) => (b.code === state.chosen) - (a.code === state.chosen));
     // Where most would have to make do with the code, all do: a mixture is hard to read.
-    let named = 0;
-    for (const mode of ["names", "codes"]) {
-      if (mode === "codes" && named * 2 >= grids.length) break;
+    let placed = grids.map((grid) => placeGrid(grid, 0));
+    if (placed.filter((found) => found && !found.isCode).length * 2 < grids.length) {
       taken.length = 0;
-      named = 0;
-      for (const grid of grids) if (placeGrid(grid, mode)) named += 1;
+      placed = grids.map((grid) => placeGrid(grid, grid.code === state.chosen ? 0 : 3));
     }
+    grids.forEach((grid, i) => show(grid.label, placed[i]));
     placeStreets();
 
-    function placeGrid(grid, mode) {
-      const room = 2.2 * grid.room_m / metres;
-      const name = grid.name || grid.code;
-      const span = grid.label;
-      span.hidden = false;
-      const own = grid.short || name;
-      const broken = own === name ? name : name.slice(0, name.length - own.length).trim() + "\n" + own;
-      const tries = [[name, false], [broken, true], [own, false], [grid.tail, false]];
-      const box = tries.slice(mode === "codes" && grid.code !== state.chosen ? 3 : 0).map(([text, narrow]) => {
-        span.textContent = text;
-        span.classList.toggle("narrow", narrow);
-        const width = span.offsetWidth, height = span.offsetHeight;
-        const fits = grid.code === state.chosen || Math.hypot(width, height) < room;
-        const place = boxAt([grid.label_lat, grid.label_lon], width, height, 1);
-        return fits && free(place) ? { ...place, text, narrow } : null;
-      }).find(Boolean);
-      span.hidden = !box;
-      if (!box) return false;
-      span.textContent = box.text;
-      span.classList.toggle("narrow", box.narrow);
-      taken.push(box);
-      return box.text !== grid.tail;
+    function placeGrid(grid, from) {
+      const room = 2.3 * grid.room_m / metres;
+      for (const text of grid.texts.slice(from)) {
+        const size = textSize(grid.label, text);
+        const box = boxAt([grid.label_lat, grid.label_lon], size, 1);
+        const fits = grid.code === state.chosen || Math.hypot(size.width, size.height) < room;
+        if (fits && free(box)) {
+          taken.push(box);
+          return { text, isCode: text === grid.tail };
+        }
+      }
+      return null;
     }
 
     function placeStreets() {
       const shown = new Map();
-      for (const name of state.names) placeStreet(name, shown);
+      for (const name of state.names) {
+        const { width, height } = textSize(name.span, name.name + " ");  // and its edge
+        const turn = Math.abs(name.angle) * Math.PI / 180 + (name.upright ? Math.PI / 2 : 0);
+        const across = Math.abs(Math.cos(turn)), down = Math.abs(Math.sin(turn));
+        const box = boxAt(name.at, { width: width * across + height * down, height: width * down + height * across }, 4);
+        const at = map.project(name.at);
+        const before = shown.get(name.name) || [];
+        const far = before.every((p) => p.distanceTo(at) > 420);
+        const fits = width * 1.4 < name.length_m / metres && far && free(box);
+        show(name.span, fits ? { text: name.name } : null);
+        if (!fits) continue;
+        taken.push(box);
+        shown.set(name.name, [...before, at]);
+      }
     }
+  }
 
-    function placeStreet(name, shown) {
-      const span = name.span;
-      span.hidden = false;
-      const width = span.offsetWidth, height = span.offsetHeight;
-      const turn = Math.abs(name.angle) * Math.PI / 180;
-      const box = boxAt(name.at, width * Math.cos(turn) + height * Math.sin(turn), width * Math.sin(turn) + height * Math.cos(turn), 4);
-      const at = map.project(name.at);
-      const before = shown.get(name.name) || [];
-      const fits = Math.max(width, height) * 1.4 < name.length_m / metres && before.every((p) => p.distanceTo(at) > 420);
-      span.hidden = !(fits && free(box));
-      if (span.hidden) return;
-      taken.push(box);
-      shown.set(name.name, [...before, at]);
+  function show(span, found) {
+    if (found && span.textContent !== found.text) span.textContent = found.text;
+    if (span.hidden === Boolean(found)) span.hidden = !found;
+  }
+
+  // The name; the name in two lines; what tells it from its siblings; the end of its code.
+  function textsOf(grid) {
+    const name = grid.name || grid.code;
+    const own = grid.short || name;
+    const texts = [name, own, grid.tail];
+    if (own !== name) texts.splice(1, 0, name.slice(0, name.length - own.length).trim() + "\n" + own);
+    else texts.splice(1, 0, name);
+    return texts;
+  }
+
+  // How large a text is written in a label: measured on a canvas, since asking the page is slow for many.
+  const fonts = new Map();
+  const pen = document.createElement("canvas").getContext("2d");
+
+  function textSize(label, text) {
+    if (!fonts.has(label.className)) {
+      const style = getComputedStyle(label);
+      const size = parseFloat(style.fontSize);
+      const font = { font: `${style.fontWeight} ${size}px ${style.fontFamily}`, size, gap: parseFloat(style.letterSpacing) || 0, sizes: new Map() };
+      fonts.set(label.className, font);
     }
+    const font = fonts.get(label.className);
+    if (!font.sizes.has(text)) {
+      pen.font = font.font;
+      const lines = text.split("\n");
+      const width = Math.max(...lines.map((line) => pen.measureText(line).width + font.gap * line.length));
+      font.sizes.set(text, { width, height: lines.length * font.size * 1.2 });
+    }
+    return font.sizes.get(text);
   }
 
   function metresPerPixel(map) {
@@ -242,9 +265,13 @@
     }
     const link = linkTo(code);
     if (link) link.setAttribute("aria-current", "true");
-    history.replaceState(null, "", "#" + encodeURIComponent(code));
+    history.replaceState(null, "", hashOf(code));
     keepHash();
     await showBoard(state, code, link, opts);
+  }
+
+  function hashOf(code) {
+    return "#" + encodeURIComponent(code);
   }
 
   function linkTo(code) {
@@ -349,8 +376,9 @@
   }
 
   function openHash(state) {
-    const code = decodeURIComponent(location.hash.slice(1));
-    if (code && code !== state.chosen && linkTo(code)) choose(state, code, { move: true });
+    const links = [...document.querySelectorAll("#list a[data-code]")];
+    const link = links.find((a) => hashOf(a.dataset.code) === location.hash);
+    if (link && link.dataset.code !== state.chosen) choose(state, link.dataset.code, { move: true });
   }
 
   // The page in the other language opens with the same grid.
@@ -435,7 +463,9 @@
       byId("answer").append(...askLine(answer.ask));
       state.from = byId("where").querySelector("summary");
       if (answer.grids.length) choose(state, answer.grids[0].code, { focus: answer.grids.length === 1, move: true });
-      else state.map.setView([answer.lat, answer.lon], state.map.getZoom(), { animate: !calm() });
+      else if (L.latLngBounds(state.map.options.maxBounds).contains([answer.lat, answer.lon])) {
+        state.map.setView([answer.lat, answer.lon], state.map.getZoom(), { animate: !calm() });
+      }
     } catch (error) {
       say(error.message);
     }
