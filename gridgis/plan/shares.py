@@ -22,6 +22,9 @@ CODE = "{unit}{n:02d}"
 #: Ground cut off by heavy blocks with less than this share of the norm joins one of them.
 _LEFT_OVER = 0.5
 
+#: Numbers of grids that are tried in a piece of ground, when the first leaves grids off norm.
+_TRIED = 3
+
 
 class Norms(NamedTuple):
     """What a grid should hold: by compound kind, with a tolerance, and how a grid is coded."""
@@ -150,14 +153,27 @@ def _drafted(piece: Piece, target: float, rule: Norms, seed: int, main: bool) ->
             label[own] = _beside(piece, own, heavy)
             continue
         per_unit = rule.per_unit if main and not len(heavy) else None
-        count = grids_wanted(load, target, rule.tolerance, per_unit, len(own))
-        fits = abs(load / count / target - 1) <= rule.tolerance
+        counts = grids_wanted(load, target, rule.tolerance, per_unit, len(own))
+        fits = abs(load / counts[0] / target - 1) <= rule.tolerance
         bound += int(not fits and not len(heavy))
-        shared = share_out(subpiece(piece, own), count, target, rule.tolerance, seed)
+        shared = _best(subpiece(piece, own), counts, target, rule.tolerance, seed)
         label[own] = len(reasons) + shared
         reason = "no better cut found" if fits else "isolated" if parts > 1 or not main else "community mean"
         reasons += [reason] * (int(shared.max()) + 1)
     return label, reasons, bound
+
+
+def _best(piece: Piece, counts: list[int], target: float, tolerance: float, seed: int) -> Ints:
+    """The plan with the fewest grids off norm, of the first count that reaches it."""
+    best, least = np.zeros(len(piece.load), dtype=np.int64), math.inf
+    for count in counts:
+        label = share_out(piece, count, target, tolerance, seed)
+        off = int((np.abs(np.bincount(label, piece.load) / target - 1) > tolerance).sum())
+        if off < least:
+            best, least = label, off
+        if off == 0:
+            break
+    return best
 
 
 def kind_of(kinds: Shapes, load: Floats) -> str | None:
@@ -170,35 +186,31 @@ def kind_of(kinds: Shapes, load: Floats) -> str | None:
 
 def grids_wanted(
     load: float, target: float, tolerance: float, per_unit: tuple[int, int] | None = None, blocks: int | None = None
-) -> int:
-    """How many grids bring the mean load nearest to the target.
+) -> list[int]:
+    """Numbers of grids worth trying, the one that is wanted most first.
 
     Parameters
     ----------
     load, target : float
         Load of the unit, and that wanted in a grid.
     tolerance : float
-        Fraction by which a grid may be off.
+        Fraction by which a grid may be off: the mean of what is tried is inside, unless no number's is.
     per_unit : (int, int), optional
-        Grids wanted in a unit: numbers in this range come first, where they keep the mean inside the tolerance.
+        Grids wanted in a unit: the best number in this range comes first, then the best of all.
     blocks : int, optional
         There cannot be more grids than this.
 
     Examples
     --------
     >>> grids_wanted(1000, 300, 0.25), grids_wanted(1430, 300, 0.25), grids_wanted(1430, 300, 0.25, (6, 10))
-    (3, 5, 6)
+    ([3, 4], [5, 4, 6], [6, 5, 4])
     """
-    most = max(1, math.ceil(load / target) + 1)
-    if per_unit:
-        most = max(most, per_unit[1])
-    counts = range(1, min(most, blocks or most) + 1)
-
-    def miss(count: int) -> float:
-        return abs(load / count - target)
-
-    wanted = [k for k in counts if per_unit and per_unit[0] <= k <= per_unit[1] and miss(k) <= tolerance * target]
-    return min(wanted or counts, key=miss)
+    most = math.ceil(load / target * (1 + tolerance)) + 1
+    counts = sorted(range(1, max(1, min(most, blocks or most)) + 1), key=lambda k: abs(load / k - target))
+    fitting = [k for k in counts if abs(load / k / target - 1) <= tolerance] or counts[:1]
+    low, high = per_unit or (1, 0)
+    wanted = [k for k in fitting if low <= k <= high][:1]
+    return [*wanted, *(k for k in fitting[:_TRIED] if k not in wanted)]
 
 
 def _beside(piece: Piece, own: Ints, heavy: Ints) -> int:
