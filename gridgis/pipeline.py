@@ -104,7 +104,10 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
 
 
 def read_inputs(project: Project, profile: Profile) -> Frames:
-    """Every input as a checked frame (None where none was given); households estimated where nobody counted."""
+    """Every input as a checked frame (None where none was given).
+
+    Households are estimated where nobody counted them; persons are assigned to houses.
+    """
     inputs, folder = project.inputs, project.path.parent
     tables: Frames = dict.fromkeys(INPUTS)
     tables["tracks"] = None
@@ -122,6 +125,9 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
         inside = inside[inside.intersects(tables["boundary"].union_all())]
         tables["buildings"] = estimate_households(inside, profile)
         tables["houses"] = _inside(houses_of_buildings(tables["buildings"]), tables["boundary"])
+    if tables["houses"] is not None and tables["persons"] is not None:
+        # Before anything is counted: a person whose address or place tells the house counts as one with its code.
+        tables["persons"] = assign_persons(tables["persons"], tables["houses"])
     return tables
 
 
@@ -138,13 +144,18 @@ def make_plan(tables: Frames, profile: Profile) -> Frames:
             houses=tables["houses"],
             buildings=tables["buildings"],
             compounds=tables["compounds"],
-            persons=tables["persons"],
+            persons=_housed(tables["persons"]),
         )
         plan = partition(cut.blocks, profile, borders=cut.borders, units=_named(tables["units"], tables["boundary"]))
         blocks, borders, grids, summary = plan.blocks, cut.borders, plan.grids, plan.summary
     if tables["barriers"] is not None:
         grids = describe(grids, tables["barriers"], profile=profile, units=tables["units"], houses=tables["houses"])
     return {"blocks": blocks, "borders": borders, "grids": grids, "summary": summary}
+
+
+def _housed(persons: pd.DataFrame | None) -> pd.DataFrame | None:
+    """The persons whose house is known; the others are breaks of the chain, and are listed there."""
+    return persons if persons is None or "house_how" not in persons.columns else persons[persons["house"].notna()]
 
 
 def check_tiling(grids: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame, profile: Profile) -> gpd.GeoDataFrame:
@@ -164,7 +175,7 @@ def assign_people(tables: Frames, grids: gpd.GeoDataFrame) -> Frames:
     if tables["buildings"] is not None:
         result["buildings"] = assign_buildings(tables["buildings"], grids)
     if tables["persons"] is not None:
-        result["persons"] = assign_persons(tables["persons"], result["houses"])
+        result["persons"] = tables["persons"]
         result["chain"] = chain(result["persons"], result["houses"], grids, result.get("buildings"))
     return result
 

@@ -50,7 +50,11 @@ def test_the_sample_is_built_whole(sample: Path, built: Path) -> None:
     )
     assert len(pd.read_csv(built / "persons.csv")) == 27000
     chain = json.loads((built / "chain.json").read_text("utf-8"))
-    assert chain["breaks"] == []
+    planted = json.loads((sample / "truth.json").read_text("utf-8"))
+    assert len(chain["breaks"]) == planted["counts"]["chain"]["breaks"]
+    assert chain["person_house"]["broken"] == planted["counts"]["chain"]["person_house_broken"]
+    assert {row["link"] for row in chain["breaks"]} == {"person_house"}
+    assert grids["persons"].sum() == blocks["persons"].sum() == chain["person_grid"]["complete"]
     patrol = json.loads((built / "patrol.json").read_text("utf-8"))
     assert {row["result"] for row in patrol["rules"]} >= {"kept", "missed"}
 

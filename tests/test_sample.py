@@ -25,12 +25,14 @@ from gridgis.plan.validate import validate, verdict
 from gridgis.profile import Profile
 from gridgis.project import Project
 from gridgis.sample import write_sample
-from gridgis.sample.people import DAYS
 from gridgis.sample.plane import to_degrees, to_plan
+from gridgis.sample.staff import DAYS
 from gridgis.sample.tracks import MINUTES
 from gridgis.schema import BARRIER_CLASSES, COMPOUND_KINDS, ROLES, check
 
 KEPT = Path(__file__).resolve().parent.parent / "data" / "sample"
+#: Files that no project names: the truth, and layers for commands of their own.
+BESIDE = ("truth.json", "truth_persons.parquet", "old_grids.geojson")
 Tables = dict[str, gpd.GeoDataFrame]
 
 
@@ -94,15 +96,14 @@ def test_the_committed_files_are_what_is_written(sample: Path) -> None:
     changed = [name for name in text if (KEPT / name).read_bytes() != (sample / name).read_bytes()]
     assert not changed, "write the folder anew: gridgis sample data/sample, then remove its tracks.parquet"
     # Parquet names the library that wrote it, so here the content counts.
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(KEPT / "persons.parquet"), pd.read_parquet(sample / "persons.parquet")
-    )
+    for name in ("persons.parquet", "truth_persons.parquet"):
+        pd.testing.assert_frame_equal(pd.read_parquet(KEPT / name), pd.read_parquet(sample / name))
     assert sum((KEPT / name).stat().st_size for name in kept) < 3_000_000
 
 
 def test_the_project_names_every_file_and_nothing_real(sample: Path, project: Project) -> None:
     listed = {Path(spec).name for specs in project.inputs.values() for spec in specs}
-    assert listed | {"project.toml"} == _files(sample)
+    assert listed | set(BESIDE) | {"project.toml"} == _files(sample)
     assert (project.profile, project.store.name, project.out.name) == ("sample", "plan.sqlite", "out")
     assert project.publish["sources"] == ["示范数据：虚构的街道 / invented sample, no real place"]
 
@@ -195,7 +196,7 @@ def test_buildings_have_kinds_levels_and_addresses(tables: Tables) -> None:
     assert set(buildings["kind"]) >= {"apartments", "house", "school", "hospital", "commercial", "retail", "industrial"}
     assert buildings["levels"].between(1, 12).all()
     assert buildings["address"].is_unique
-    assert buildings["address"].str.fullmatch(r"\w+?(\d+弄\d+号|\d+号|\d+号\d+幢)").all()
+    assert buildings["address"].str.fullmatch(r"\w+?(\d+弄\d+号|\d+号[甲乙]?|\d+号\d+幢)").all()
     assert buildings["address"].str.fullmatch(r"兰桥路\d+弄\d+号").any()
 
 
@@ -215,15 +216,22 @@ def test_every_house_is_in_its_building_and_in_no_school(tables: Tables) -> None
     assert [
         a for a, b in zip(houses["address"], houses["address_of_building"], strict=True) if not a.startswith(b)
     ] == []
-    assert houses["address"].str.fullmatch(r".+号\d{3,4}室").all()
+    assert houses["address"].str.fullmatch(r".+号[甲乙]?\d{3,4}室").all()
     assert houses["address"].is_unique
 
 
-def test_a_person_is_an_id_and_a_house_and_nothing_else(sample: Path, tables: Tables) -> None:
+def test_a_person_is_an_id_and_a_house_an_address_or_a_place_and_nothing_else(sample: Path, tables: Tables) -> None:
     persons = pd.read_parquet(sample / "persons.parquet")
-    assert list(persons.columns) == ["id", "house"]
+    assert list(persons.columns) == ["id", "house", "address", "lon", "lat"]
     assert persons["id"].str.fullmatch(r"P\d{5}").all()
-    assert set(persons["house"]) == set(tables["houses"]["code"])
+    given = persons[["house", "address", "lon"]].notna()
+    assert (given.sum(axis=1) >= 1).all()
+    assert (persons["lon"].notna() == persons["lat"].notna()).all()
+    assert not (given["lon"] & (given["house"] | given["address"])).any()
+    answers = pd.read_parquet(sample / "truth_persons.parquet")
+    assert set(answers["id"]) < set(persons["id"])
+    home = persons.set_index("id")["house"].where(lambda h: ~h.index.isin(answers["id"])).dropna()
+    assert set(home) | set(answers["house"]) == set(tables["houses"]["code"])
 
 
 def test_telephone_numbers_cannot_exist(sample: Path, tables: Tables) -> None:

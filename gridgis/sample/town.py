@@ -232,11 +232,18 @@ def _rows_of(number: int, lot: Lot, taken: list[Polygon], ground: Ground, rng: n
         levels = int(rng.choice(_LEVELS[lot.use]))
         axis = _axis(shape)
         several = lot.use in ("managed", "mixed", "rural")
-        address = f"{lot.address}{count}号" if several else f"{lot.address}{count}幢"
+        address = f"{lot.address}{_number(lot.use, count)}" if several else f"{lot.address}{count}幢"
         name = None if several else lot.name
         doors = _doors(lot.use, axis, levels)
         buildings.append(Building(number, lot.unit, _KIND[lot.use], name, levels, address, shape, doors, axis))
     return buildings
+
+
+def _number(use: str, count: int) -> str:
+    """The number of a building; in villages some were built between numbers: 4号, 4号甲, 4号乙, 7号."""
+    if use != "rural" or count % 6 not in (5, 0):
+        return f"{count}号"
+    return f"{count - 1}号甲" if count % 6 == 5 else f"{count - 2}号乙"
 
 
 def _doors(use: str, axis: LineString, levels: int) -> int:

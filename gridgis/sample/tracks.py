@@ -18,8 +18,8 @@ from scipy.signal import lfilter
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import dijkstra
 
-from gridgis.sample.people import DAYS
 from gridgis.sample.plane import SEED, to_degrees, to_plan
+from gridgis.sample.staff import DAYS
 
 _CELL_M = 10.0
 _INSET_M = 9.0

@@ -16,8 +16,9 @@ from gridgis.files import read, write, write_text
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.partition import partition
 from gridgis.profile import Profile
-from gridgis.sample import names, people
+from gridgis.sample import boards, names, oldgrids, people, staff, truth
 from gridgis.sample.ground import Ground, barrier_lines, communities, make_ground
+from gridgis.sample.oldgrids import make_old_grids
 from gridgis.sample.plane import to_degrees
 from gridgis.sample.town import Town, make_town
 from gridgis.sample.tracks import make_tracks
@@ -33,8 +34,9 @@ FILES = {
 }  # fmt: skip
 _TABLE = {
     "boundary": "boundary", "units": "unit", "barriers": "barrier", "compounds": "compound",
-    "buildings": "building", "houses": "house", "persons": "person",
+    "buildings": "building", "houses": "house",
 }  # fmt: skip
+TRUTH_FILE = "truth.json"
 
 
 def write_sample(folder: Path) -> list[Path]:
@@ -70,18 +72,36 @@ def write_sample(folder: Path) -> list[Path]:
         raise InputError("the folder cannot be made", source=folder, found=error.strerror or str(error)) from error
     paths = [write_text(_project(), folder / "project.toml")]
     ground = make_ground()
-    tables = place(ground, make_town(ground))
+    town = make_town(ground)
+    living = people.make_persons(town, houses := people.make_houses(town))
+    tables = place(ground, town) | {"houses": houses, "persons": living.persons}
     paths += [write(table, folder / FILES[name]) for name, table in tables.items()]
     grids = _grids(folder)
     work = staff_at_work(tables, grids)
-    return paths + [write(work[name], folder / FILES[name]) for name in FILES if name in work]
+    paths += [write(work[name], folder / FILES[name]) for name in FILES if name in work]
+    old, old_faults = make_old_grids(ground)
+    beside = {oldgrids.FILE: old, people.ANSWERS_FILE: living.answers}
+    paths += [write(table, folder / name) for name, table in beside.items()]
+    found = truth.truth_of([*old_faults, *living.planted], _counts(tables, living))
+    return [*paths, write_text(truth.as_text(found), folder / TRUTH_FILE)]
+
+
+def _counts(tables: Mapping[str, Any], living: people.People) -> dict[str, Any]:
+    """How much there is, and what the persons give."""
+    ways = living.answers["way"].value_counts().sort_index()
+    lost = sum(f.more["count"] for f in living.planted if f.more["house_how"] in ("none", "ambiguous"))
+    found = sum(f.more["count"] for f in living.planted if f.more["house_how"] == "address")
+    return {
+        "rows": {name: len(table) for name, table in tables.items()},
+        "chain": {"person_house_broken": lost, "breaks": lost + found},
+        "persons_by_way": {"code": people.PERSONS - len(living.answers), **{str(k): int(n) for k, n in ways.items()}},
+    }
 
 
 def place(ground: Ground, town: Town) -> dict[str, Any]:
-    """The ground, what stands on it and who lives there, as tables in WGS 84; by the names of the inputs."""
+    """The ground and what stands on it, as tables in WGS 84; by the names of the inputs."""
     streets = barrier_lines(ground)
     codes, titles, _ = zip(*names.COMMUNITIES, strict=True)
-    houses = people.make_houses(town)
     return {
         "boundary": _frame({"code": [names.TOWN_CODE], "name": [names.TOWN], "level": [1]}, [ground.outline]),
         "units": _frame(
@@ -94,30 +114,28 @@ def place(ground: Ground, town: Town) -> dict[str, Any]:
         "water": _frame({"name": [name for name, _ in ground.water]}, [bed for _, bed in ground.water]),
         "compounds": _compounds(town),
         "buildings": _buildings(town),
-        "houses": houses,
-        "persons": people.make_persons(houses),
     }
 
 
 def staff_at_work(tables: Mapping[str, Any], grids: gpd.GeoDataFrame) -> dict[str, pd.DataFrame]:
     """Staff, postings, boards, tracks, leave and weather, by the names of the inputs."""
-    staff, postings = people.make_staff(grids)
-    walking = people.walkers(grids, postings)
+    workers, postings = staff.make_staff(grids)
+    walking = staff.walkers(grids, postings)
     barriers, buildings = tables["barriers"], tables["buildings"]
     return {
-        "staff": staff,
+        "staff": workers,
         "postings": postings,
-        "boards": people.make_boards(grids, tables["units"], barriers, buildings),
+        "boards": boards.make_boards(grids, tables["units"], barriers, buildings),
         "tracks": make_tracks(walking, grids, barriers, buildings, tables["water"]),
-        "leave": people.make_leave(walking, staff),
-        "weather": people.make_weather(),
+        "leave": staff.make_leave(walking, workers),
+        "weather": staff.make_weather(),
     }
 
 
 def _grids(folder: Path) -> gpd.GeoDataFrame:
     """The grids that ``build`` makes of the files: read back, cut and shared out in the same way."""
     made = {name: read(folder / FILES[name], table=table) for name, table in _TABLE.items()}
-    loads = {name: made[name] for name in ("units", "houses", "buildings", "compounds", "persons")}
+    loads = {name: made[name] for name in ("units", "houses", "buildings", "compounds")}
     cut = make_blocks(made["boundary"], made["barriers"], **loads)
     plan = partition(cut.blocks, Profile.load(PROFILE), borders=cut.borders, units=made["units"])
     return plan.grids.sort_values("code", ignore_index=True)

@@ -1,0 +1,59 @@
+"""Boards: one for each grid at a street corner, one for each community, and at some blocks of flats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from numpy.typing import NDArray
+
+from gridgis.crs import WGS84
+
+
+def make_boards(
+    grids: gpd.GeoDataFrame, units: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, buildings: gpd.GeoDataFrame
+) -> gpd.GeoDataFrame:
+    """Boards: one for each grid at a street corner, one for each community, one at every tenth block of flats."""
+    corners, corner_names = _corners(barriers)
+    rows: list[tuple[Any, ...]] = []
+    for code, shape in zip(grids["code"], grids.geometry, strict=True):
+        inside = shape.representative_point()
+        nearest = _nearest_corner(corners, shape, inside)
+        at = shapely.LineString([corners[nearest], inside]).interpolate(1.2e-4)
+        rows.append((f"GB-{code}", "grid", code, None, f"{'、'.join(corner_names[nearest])}路口", "2025-04-15", at))
+    for code, name, shape in zip(units["code"], units["name"], units.geometry, strict=True):
+        at = shape.representative_point()
+        rows.append((f"GB-{code}", "community", None, None, f"{name}居委会门口", "2025-04-10", at))
+    flats = buildings[buildings["kind"] == "apartments"].iloc[::10]
+    for code, address, shape in zip(flats["code"], flats["address"], flats.geometry, strict=True):
+        at = shape.centroid
+        rows.append((f"GB-{code}", "building", None, code, f"{address}门厅", "2025-05-06", at))
+    columns = ["code", "kind", "grid", "building", "place", "installed_on", "geometry"]
+    boards = gpd.GeoDataFrame(pd.DataFrame(rows, columns=columns), crs=WGS84)
+    places = shapely.transform(boards.geometry.array, lambda xy: np.round(xy, 7))
+    checked = np.where(np.arange(len(boards)) % 7 == 3, "2025-11-20", "2026-02-20")
+    boards.insert(6, "checked_on", checked)
+    return boards.set_geometry(places, crs=WGS84)
+
+
+def _corners(barriers: gpd.GeoDataFrame) -> tuple[NDArray[Any], list[tuple[str, ...]]]:
+    """Points where streets of two names meet, and the names, the larger street first."""
+    order = ("main", "secondary", "lane")
+    streets = barriers[barriers["class"].isin(order)]
+    named = list(zip(streets["class"].map(order.index), streets["name"], strict=True))
+    at, row = shapely.get_coordinates(streets.geometry.array, return_index=True)
+    met: dict[tuple[float, float], set[tuple[int, str]]] = {}
+    for (lon, lat), number in zip(at.tolist(), row, strict=True):
+        met.setdefault((lon, lat), set()).add(named[number])
+    found = sorted((place, sorted(both)) for place, both in met.items() if len(both) > 1)
+    return shapely.points([place for place, _ in found]), [tuple(name for _, name in both) for _, both in found]
+
+
+def _nearest_corner(corners: NDArray[Any], shape: Any, inside: Any) -> int:
+    """The corner on the edge of a grid (or inside it) that lies nearest to its middle."""
+    away = shapely.distance(corners, inside)
+    touching = shapely.intersects(corners, shape)
+    return int(np.argmin(np.where(touching, away, away + 1.0)))
