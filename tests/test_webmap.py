@@ -255,6 +255,12 @@ def test_board(client: FlaskClient) -> None:
     assert "本公示牌尚缺" not in page and "估算" not in page
 
 
+def test_neighbours_are_those_that_touch(client: FlaskClient) -> None:
+    links = Page(get(client, f"/grids/{FIRST}")).links()
+    codes = [link[7:] for link in links if link.startswith("/grids/") and "?" not in link]
+    assert codes == ["99010100102", "99010100103", "99010100104"]
+
+
 def test_the_extent_map_is_drawn_by_the_server(client: FlaskClient) -> None:
     page = Page(get(client, f"/grids/{FIRST}"))
     classes = [given.get("class", "") for _, given in page.tags]

@@ -76,9 +76,14 @@ def board(code: str) -> Response | str:
     view = _board(shown, row, shown.boards()[code])
     if wants_json():
         return jsonify(view)
-    drawing = shown.sheet.around(row)
-    neighbours = [_entry(shown, shown.rows[s.code], shown.boards()[s.code]) for s in drawing.shapes]
-    return render_template("grid.html", board=view, drawing=drawing, shown=shown, neighbours=neighbours)
+    boards = list(shown.boards().values())
+    return render_template(
+        "grid.html",
+        board=view,
+        drawing=shown.sheet.around(row),
+        shown=shown,
+        neighbours=[_entry(shown, near, boards[near]) for near in shown.neighbours(row)],
+    )
 
 
 @blueprint.route("/where", methods=["GET", "POST"])

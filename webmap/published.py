@@ -123,6 +123,12 @@ class Published:
         exact = bool(self._locator.on_border([lon], [lat])[0])
         return Position(found, exact or len(found) > len(rows) or len(found) > 1)
 
+    def neighbours(self, row: int) -> list[int]:
+        """The rows of the grids that touch a grid, at a corner too, within `BORDER_M`."""
+        tree, _ = self._in_metres
+        near = tree.query(tree.geometries[row], predicate="dwithin", distance=BORDER_M)
+        return sorted(int(r) for r in near if r != row)
+
     def today(self) -> date:
         """The date at the place."""
         return datetime.now(self._zone).date()
