@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +13,9 @@ import geopandas as gpd
 import pandas as pd
 
 from gridgis.errors import InputError
+
+#: Columns of a table that goes into a file or a pipe.
+_PIPED_WIDTH = 140
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,7 +91,8 @@ def echo_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else f"{cell}" for cell in row))
-    Console(highlight=False, markup=False).print(table)
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    Console(highlight=False, markup=False, width=width).print(table)
 
 
 def echo_written(paths: Path | Iterable[Path]) -> None:

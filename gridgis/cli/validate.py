@@ -11,6 +11,7 @@ import click
 from gridgis.cli import options
 
 _SHOWN = 30
+_SEVERITIES = {"error": "错误 error", "warning": "警告 warning"}
 
 
 @click.command("validate")
@@ -90,22 +91,8 @@ def echo_verdict(result: dict[str, Any]) -> None:
     if result["defects"]:
         counts = ", ".join(f"{kind} {n}" for kind, n in result["counts"].items() if n)
         click.echo(f"缺陷 defects: {counts}")
-        rows = [
-            (
-                d["severity"],
-                d["kind"],
-                ", ".join(d["codes"]),
-                _amount(d["area_m2"]),
-                _amount(d["width_m"]),
-                d["message"],
-            )
-            for d in result["defects"][:_SHOWN]
-        ]
-        options.echo_table("", ["级别", "类型 kind", "网格 grids", "m²", "宽 m", "说明 message"], rows)
+        rows = [(_SEVERITIES[d["severity"]], d["kind"], d["message"]) for d in result["defects"][:_SHOWN]]
+        options.echo_table("", ["级别 severity", "类型 kind", "说明 message"], rows)
         if len(result["defects"]) > _SHOWN:
             click.echo(f"… 共 in all {len(result['defects'])}; -o FILE 可全部写出 writes them all")
     click.echo(f"参数 parameters: {result['parameters']}")
-
-
-def _amount(value: float | None) -> str:
-    return "" if value is None else f"{value:,.3g}" if value < 1 else f"{value:,.1f}"
