@@ -188,10 +188,15 @@ def split_at_vertices(segments: Segments, tolerance: float) -> Network:
     real = new_tail != new_head
     new_tail, new_head, owner = new_tail[real], new_head[real], segments.owner[source[real]]
     open_ = _not_cancelled(new_tail, new_head, len(points))
-    held = np.unique(np.column_stack([np.tile(segments.owner, 2), np.concatenate([tail, head])]), axis=0)
-    return Network(
-        points, new_tail[open_], new_head[open_], owner[open_], segments.owner[on], point, held[:, 0], held[:, 1]
-    )
+    holder, held = distinct_pairs(np.tile(segments.owner, 2), np.concatenate([tail, head]))
+    return Network(points, new_tail[open_], new_head[open_], owner[open_], segments.owner[on], point, holder, held)
+
+
+def distinct_pairs(first: Ints, second: Ints) -> tuple[Ints, Ints]:
+    """The distinct pairs of two columns (`first` ≥ -1, `second` ≥ 0), sorted by the second, then the first."""
+    span = int(first.max(initial=0)) + 2
+    key = np.unique(second * span + first + 1)
+    return key % span - 1, key // span
 
 
 def _points(segments: Segments, tolerance: float) -> tuple[Floats, Ints, Ints]:

@@ -21,6 +21,7 @@ from gridgis.plan.segments import (
     Ints,
     Network,
     directed_segments,
+    distinct_pairs,
     joined,
     reversed_segments,
     split_at_vertices,
@@ -87,7 +88,8 @@ def tiling_faults(polygons: Objects, ground: Any, ruler: Ruler) -> list[Fault]:
 
 def _faces(network: Network, ruler: Ruler) -> Objects:
     """The polygons that the open segments enclose, without noise."""
-    pairs = np.unique(np.sort(np.column_stack([network.tail, network.head]), axis=1), axis=0)
+    low, high = np.minimum(network.tail, network.head), np.maximum(network.tail, network.head)
+    pairs = np.column_stack(distinct_pairs(low, high))
     noded = shapely.union_all(shapely.linestrings(network.points[pairs]))
     faces: Objects = shapely.get_parts(shapely.polygonize(shapely.get_parts(noded)))
     return faces[ruler.substantial(faces)]
@@ -121,9 +123,9 @@ def _owners_along(faces: Objects, network: Network, ruler: Ruler) -> list[set[in
     middles = shapely.points((edges.start + edges.end) / 2)
     tree = shapely.STRtree(network.lines())
     edge, segment = tree.query(middles, predicate="dwithin", distance=_SLACK * ruler.noise)
-    found = np.unique(np.column_stack([edges.owner[edge], network.owner[segment]]), axis=0)
-    for face, owner in found.tolist():
-        owners[face].add(owner)
+    owner, face = distinct_pairs(network.owner[segment], edges.owner[edge])
+    for f, o in zip(face.tolist(), owner.tolist(), strict=True):
+        owners[f].add(o)
     return owners
 
 
@@ -199,14 +201,12 @@ def _unmatched_edges(network: Network) -> list[Fault]:
     Vertices that the same polygons have and the same one lacks are one fault. The ground's outline may have fewer or
     more vertices than the polygons: that is no fault.
     """
-    order = np.argsort(network.held, kind="stable")
-    held, holder = network.held[order], network.holder[order]
-    begin, end = (np.searchsorted(held, network.missed, side) for side in ("left", "right"))
+    begin, end = (np.searchsorted(network.held, network.missed, side) for side in ("left", "right"))
     found: dict[tuple[int, ...], set[int]] = {}
     for lacking, point, b, e in zip(
         network.lacking.tolist(), network.missed.tolist(), begin.tolist(), end.tolist(), strict=True
     ):
-        having = set(holder[b:e].tolist())
+        having = set(network.holder[b:e].tolist())
         others = having - {GROUND}
         if lacking != GROUND and others and lacking not in having:
             found.setdefault((lacking, *sorted(others)), set()).add(point)
