@@ -368,7 +368,7 @@ def test_the_result_is_a_block_table_and_a_border_table() -> None:
     cut = make_blocks(ground(SQUARE), lines(("lane", None, [(100, -5), (100, 205)])))
     assert check(cut.blocks, "block")["code"].tolist() == ["U-0001", "U-0002"]
     assert len(check(cut.borders, "border")) == len(cut.borders)
-    assert cut.blocks.attrs["parameters"] == {"snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 15.0}
+    assert cut.blocks.attrs["parameters"] == {"snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 20.0}
 
 
 # --- loads ------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ A piece is small (a community: tens to a few hundred blocks), so the search is p
 
 from __future__ import annotations
 
+import heapq
 import math
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from gridgis.plan.network import Floats, Ints
 #: What the search pays for, for each grid: leaving the band of the norm (per deviation beyond it, and squared), the
 #: squared deviation, 1/compactness - 1, the square of mean grid areas beyond WIDE of them (where nobody lives, loads
 #: alone would leave one grid all the ground), and border cost over that of a square grid on lanes.
-W_BAND, W_BAND_SQUARED, W_DEVIATION, W_SHAPE, W_GROUND, W_BORDER = 2.0, 20.0, 1.0, 0.05, 0.05, 0.2
+W_BAND, W_BAND_SQUARED, W_DEVIATION, W_SHAPE, W_GROUND, W_BORDER = 2.0, 20.0, 1.0, 0.2, 0.05, 0.2
 WIDE = 2.0
 
 #: Share of the weight that METIS is given by area, not load, at each start in turn.
@@ -25,9 +26,9 @@ AREA_SHARES = (0.0, 0.0, 0.2, 0.2, 0.4, 0.4, 0.1, 0.1)
 #: Plans that are started from different seeds, the best is taken: fewer for larger pieces.
 STARTS, STARTS_LARGE, LARGE = 8, 3, 300
 
-#: A block reaches the outside by more than this many metres; and what opening an enclave may cost.
+#: A block reaches the outside by more than this many metres; a way out costs this much (of a norm) for each block.
 _TOUCH_M = 0.1
-_ENCLAVE_PRICE = 0.5
+_HOP = 0.01
 
 _PASSES = 40
 _LEAST = 1e-9
@@ -190,7 +191,7 @@ def polish(piece: Piece, label: Ints, target: float, tolerance: float) -> Ints:
 
 
 def _open_enclaves(draft: _Draft) -> None:
-    """Where a grid lies all around others, give them one of its blocks that reaches the outside, if loads allow it."""
+    """Where a grid lies all around others, give them a way out through it, unless that puts more grids off norm."""
     around = draft.piece.perimeter - _bordered(draft.piece)
     for grid in range(draft.count):
         rest = np.flatnonzero(np.array(draft.label) != grid)
@@ -199,15 +200,54 @@ def _open_enclaves(draft: _Draft) -> None:
             inside = set(rest[part == number].tolist())
             if any(around[block] > _TOUCH_M for block in inside):
                 continue
-            best: tuple[float, int, int] | None = None
-            for block in sorted(draft.members[grid]):
-                beside = [other for other, _, _ in draft.beside[block]]
-                out = around[block] > _TOUCH_M or any(draft.label[o] != grid and o not in inside for o in beside)
-                goals = {draft.label[o] for o in beside if o in inside}
-                if out and goals and draft.can_leave(block):
-                    best = max([*([best] if best else []), *((draft.gain(block, g), -block, g) for g in goals)])
-            if best and best[0] > -_ENCLAVE_PRICE:
-                draft.move(-best[1], best[2])
+            way = _way_out(draft, grid, inside, around)
+            if not way:
+                continue
+            beside = {draft.label[other] for other, _, _ in draft.beside[way[0]] if other in inside}
+            goal = min(beside, key=lambda g: (draft.load[g], g))
+            _give(draft, way, grid, goal)
+
+
+def _give(draft: _Draft, way: list[int], grid: int, goal: int) -> None:
+    """Move the blocks `way` from `grid` to `goal`, or none of them."""
+    off, moved = draft.score()[0], []
+    for block in way:
+        if not draft.can_leave(block):
+            break
+        draft.move(block, goal)
+        moved.append(block)
+    if moved != way or draft.score()[0] > off:
+        for block in reversed(moved):
+            draft.move(block, grid)
+
+
+def _way_out(draft: _Draft, grid: int, inside: set[int], around: Floats) -> list[int]:
+    """Blocks of `grid` from beside `inside` to the outside, with the least load (Dijkstra); empty if there are none."""
+    own = draft.members[grid]
+    costs = draft.piece.load / draft.target + _HOP
+
+    def out(block: int) -> bool:
+        others = (other for other, _, _ in draft.beside[block])
+        return bool(around[block] > _TOUCH_M) or any(o not in own and o not in inside for o in others)
+
+    first = {b for b in own if any(other in inside for other, _, _ in draft.beside[b])}
+    queue = [(float(costs[block]), block, -1) for block in sorted(first)]
+    heapq.heapify(queue)
+    came: dict[int, int] = {}
+    while queue:
+        cost, block, before = heapq.heappop(queue)
+        if block in came:
+            continue
+        came[block] = before
+        if out(block):
+            way = [block]
+            while came[way[-1]] >= 0:
+                way.append(came[way[-1]])
+            return way[::-1]
+        for other, _, _ in draft.beside[block]:
+            if other in own and other not in came:
+                heapq.heappush(queue, (cost + float(costs[other]), other, block))
+    return []
 
 
 def _bordered(piece: Piece) -> Floats:

@@ -51,7 +51,7 @@ def make_blocks(
     persons: pd.DataFrame | None = None,
     snap_m: float = 5.0,
     min_block_m2: float = 2000.0,
-    min_width_m: float = 15.0,
+    min_width_m: float = 20.0,
 ) -> Blocks:
     """Cut the ground along barriers into blocks that tile every unit exactly, and count who lives in each.
 
