@@ -144,7 +144,7 @@ def make_plan(tables: Frames, profile: Profile) -> Frames:
             houses=tables["houses"],
             buildings=tables["buildings"],
             compounds=tables["compounds"],
-            persons=_housed(tables["persons"]),
+            persons=None if tables["persons"] is None else housed(tables["persons"]),
         )
         plan = partition(cut.blocks, profile, borders=cut.borders, units=_named(tables["units"], tables["boundary"]))
         blocks, borders, grids, summary = plan.blocks, cut.borders, plan.grids, plan.summary
@@ -153,9 +153,9 @@ def make_plan(tables: Frames, profile: Profile) -> Frames:
     return {"blocks": blocks, "borders": borders, "grids": grids, "summary": summary}
 
 
-def _housed(persons: pd.DataFrame | None) -> pd.DataFrame | None:
-    """The persons whose house is known; the others are breaks of the chain, and are listed there."""
-    return persons if persons is None or "house_how" not in persons.columns else persons[persons["house"].notna()]
+def housed(persons: pd.DataFrame) -> pd.DataFrame:
+    """The persons whose house is known (`assign_persons` was run); the chain lists the others as breaks."""
+    return persons[persons["house"].notna()] if "house_how" in persons.columns else persons
 
 
 def check_tiling(grids: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame, profile: Profile) -> gpd.GeoDataFrame:
