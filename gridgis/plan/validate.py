@@ -13,7 +13,7 @@ import pyproj
 import shapely
 
 from gridgis.crs import require_crs
-from gridgis.errors import GeometryError, GridgisWarning, InputError, SchemaError
+from gridgis.errors import GeometryError, GridgisWarning, InputError, SchemaError, name_ids
 from gridgis.plan.defects import as_records, defects_of
 from gridgis.plan.ruler import NOISE_M, Ruler, widths
 from gridgis.plan.segments import Ints, parts_of
@@ -267,7 +267,7 @@ def _ground(boundary: gpd.GeoDataFrame, crs: pyproj.CRS) -> Any:
         ids = ids_of(boundary, np.flatnonzero(real)[wrong], None)
         warnings.warn(
             f"boundary: {wrong.sum()} of {len(polygons)} polygons have invalid rings and were mended for the "
-            f"comparison (rows {ids})",
+            f"comparison (rows {name_ids(ids)})",
             GridgisWarning,
             stacklevel=3,
         )
