@@ -1,12 +1,13 @@
 # make demo   the sample place, end to end, and its map in the browser; needs python3 (3.11 or newer), python3-venv and make
 # make test   everything: linters, types, import floors, the whole suite (installs Chromium and a CJK font with apt)
+# make docs   the pages of docs/ as a site in site/
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_DIR ?= demo
 PORT ?= 8000
 
-.PHONY: help install demo system test lint bench clean
+.PHONY: help install demo system test lint bench docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -46,5 +47,8 @@ test: system install lint
 bench: install
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
+docs: install
+	@$(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
