@@ -285,21 +285,31 @@ class AddressIndex:
             a finer one wins over the building that contains it.
         """
         given = parse(text)
-        rows = {row for key in _keys(given) for row in self._rows.get(key, ())}
-        ranked = []
-        for row in rows:
-            equal, parts = _equal_parts(given, self._parsed[row])
-            if equal:
-                ranked.append((equal, equal / parts, row))
+        ranked = self.rank(given)
         if not ranked:
             finest = given.numbers[-1] if given.numbers else None
             nearly = any((name, finest) in self._known for name in given.names)
             return Match(-1, "ambiguous" if nearly else "none", 0.0)
-        ranked.sort(reverse=True)
         best, score, row = ranked[0]
         if score < WEAK_SCORE or (len(ranked) > 1 and ranked[1][:2] == (best, score)):
             return Match(-1, "ambiguous", score)
         return Match(row, "address", score)
+
+    def rank(self, given: Address) -> list[tuple[int, float, int]]:
+        """The houses that an address can mean: number of equal parts, score, row; the best first.
+
+        Examples
+        --------
+        >>> index = AddressIndex(["成府路28号", "成府路28号1单元"])
+        >>> index.rank(parse("成府路28号1单元102"))
+        [(3, 1.0, 1), (2, 1.0, 0)]
+        """
+        ranked = []
+        for row in {row for key in _keys(given) for row in self._rows.get(key, ())}:
+            equal, parts = _equal_parts(given, self._parsed[row])
+            if equal:
+                ranked.append((equal, equal / parts, row))
+        return sorted(ranked, reverse=True)
 
 
 def _keys(given: Address) -> Iterator[_Key]:
