@@ -8,27 +8,29 @@ from collections.abc import Iterable
 SHOWN_IDS = 10
 
 
-def name_ids(ids: Iterable[object], count: int | None = None) -> str:
-    """Name the first ten ids and the count of all.
+def name_ids(ids: Iterable[object], noun: str = "") -> str:
+    """Name one id, or the count of all and the first ten.
 
     Parameters
     ----------
     ids : iterable
         Ids of the rows meant, in the order of the table.
-    count : int, optional
-        How many there are in all; by default as many as `ids`.
+    noun : str, optional
+        What they are, in the singular.
 
     Examples
     --------
-    >>> name_ids(["a", "b"])
-    '2: a, b'
+    >>> name_ids(["a"]), name_ids(["a", "b"]), name_ids(["a", "b"], "row")
+    ('a', '2: a, b', '2 rows: a, b')
     >>> name_ids(range(100))
     '100: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, …'
     """
     listed = [str(i) for i in ids]
-    total = len(listed) if count is None else count
-    more = ", …" if total > min(len(listed), SHOWN_IDS) else ""
-    return f"{total}: {', '.join(listed[:SHOWN_IDS])}{more}"
+    if len(listed) == 1:
+        return f"{noun} {listed[0]}".strip()
+    more = ", …" if len(listed) > SHOWN_IDS else ""
+    count = f"{len(listed)} {noun}s" if noun else f"{len(listed)}"
+    return f"{count}: {', '.join(listed[:SHOWN_IDS])}{more}"
 
 
 class GridgisError(Exception):
@@ -67,7 +69,7 @@ class GridgisError(Exception):
     def _text(self) -> str:
         text = f"{self.source}: {self.message}" if self.source else self.message
         if self.ids:
-            text += f" (rows {name_ids(self.ids)})"
+            text += f" ({name_ids(self.ids, 'row')})"
         if self.found:
             text += f"; found {self.found}"
         if self.wanted:

@@ -152,8 +152,8 @@ def test_a_missing_crs_is_an_error_that_says_how_to_name_it() -> None:
 @pytest.mark.parametrize(
     ("grids", "error", "message"),
     [
-        (shapes.bow_tie(), GeometryError, r"polygons are not valid \(rows 1: 22\)\. Run gridgis validate"),
-        (shapes.without_code(), SchemaError, r"grids without a code \(rows 1: 5\)"),
+        (shapes.bow_tie(), GeometryError, r"polygons are not valid \(row 22\)\. Run gridgis validate"),
+        (shapes.without_code(), SchemaError, r"grids without a code \(row 5\)"),
         (shapes.squares().iloc[:0], SchemaError, "there are no grids; wanted at least one"),
         (shapes.squares().drop(columns="code"), SchemaError, r"need the column 'code'; found 'name', 'geometry'"),
     ],
@@ -168,7 +168,7 @@ def test_grids_without_geometry_hold_nothing() -> None:
 
 
 def test_houses_that_are_no_points_and_tables_without_a_place() -> None:
-    with pytest.raises(GeometryError, match=r"houses that are not points \(rows 1: b0\)\. Assign footprints"):
+    with pytest.raises(GeometryError, match=r"houses that are not points \(row b0\)\. Assign footprints"):
         assign_houses(buildings_of(shapely.box(0, 0, 1, 1)), shapes.squares())
     with pytest.raises(GeometryError, match="houses need a place; found a table without geometry"):
         assign_houses(pd.DataFrame({"code": ["a"]}), shapes.squares())
@@ -573,9 +573,9 @@ def test_the_order_of_persons_and_houses_does_not_matter() -> None:
 
 def test_house_codes_that_cannot_be_used() -> None:
     persons = pd.DataFrame({"id": ["1"], "house": ["a"]})
-    with pytest.raises(SchemaError, match=r"the codes of houses are not unique \(rows 1: a\)"):
+    with pytest.raises(SchemaError, match=r"the codes of houses are not unique \(row a\)"):
         assign_persons(persons, pd.DataFrame({"code": ["a", "a", "b"]}))
-    with pytest.raises(SchemaError, match=r"houses without a code \(rows 1: 2\)"):
+    with pytest.raises(SchemaError, match=r"houses without a code \(row 2\)"):
         assign_persons(persons, pd.DataFrame({"code": ["a", None]}))
     with pytest.raises(SchemaError, match="houses need the column 'code'; found 'id'"):
         assign_persons(persons, pd.DataFrame({"id": ["a"]}))

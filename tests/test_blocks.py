@@ -409,7 +409,7 @@ def test_persons_are_counted_by_their_house_and_the_rest_is_told() -> None:
 
 def test_households_outside_are_told_with_their_houses() -> None:
     homes = points([(50, 50), (-50, 50)], households=[3, 7])
-    with pytest.warns(GridgisWarning, match=r"7 households of houses outside the boundary are not counted \(1: h1\)"):
+    with pytest.warns(GridgisWarning, match=r"7 households of houses outside the boundary are not counted \(h1\)"):
         cut = make_blocks(ground(SQUARE), lines(STREET), houses=homes)
     assert cut.blocks["households"].sum() == 3
 
@@ -432,9 +432,9 @@ def test_a_barrier_file_without_lines_is_refused() -> None:
 
 
 def test_barriers_that_are_areas_or_of_no_class_are_refused() -> None:
-    with pytest.raises(GeometryError, match=r"barriers must be lines \(rows 1: 1\)"):
+    with pytest.raises(GeometryError, match=r"barriers must be lines \(row 1\)"):
         make_blocks(ground(SQUARE), ground(SQUARE).assign(**{"class": "lane"}))
-    with pytest.raises(InputError, match=r"unknown class \(rows 1: 1\); wanted river, railway"):
+    with pytest.raises(InputError, match=r"unknown class \(row 1\); wanted river, railway"):
         make_blocks(ground(SQUARE), lines(("footpath", None, [(0, 0), (9, 9)])))
     with pytest.raises(InputError, match="a barrier needs the column 'class'; found name, geometry"):
         make_blocks(ground(SQUARE), lines(STREET).drop(columns="class"))
@@ -463,20 +463,20 @@ def test_a_missing_crs_says_how_to_give_one() -> None:
 )
 def test_a_boundary_that_is_no_polygon_is_refused(shape: object, reason: str) -> None:
     with pytest.raises(
-        GeometryError, match=rf"boundary: not every row is a valid polygon \(rows 1: V\); found {reason}"
+        GeometryError, match=rf"boundary: not every row is a valid polygon \(row V\); found {reason}"
     ):
         make_blocks(ground(SQUARE, shape), lines(STREET))
 
 
 def test_units_must_lie_side_by_side_inside_the_boundary() -> None:
     west, east, wide = shapely.box(0, 0, 150, 200), shapely.box(150, 0, 300, 200), shapely.box(140, 0, 300, 200)
-    with pytest.raises(PlanError, match=r"units overlap \(rows 1: U with V\); found 2,000.0 m²"):
+    with pytest.raises(PlanError, match=r"units overlap \(row U with V\); found 2,000.0 m²"):
         make_blocks(ground(SQUARE), lines(STREET), units=ground(west, wide))
     with pytest.raises(PlanError, match=r"leave part of the boundary free; found 30,000.0 m²"):
         make_blocks(ground(SQUARE), lines(STREET), units=ground(west))
-    with pytest.raises(PlanError, match=r"outside the boundary \(rows 1: V\); found 30,000.0 m² outside"):
+    with pytest.raises(PlanError, match=r"outside the boundary \(row V\); found 30,000.0 m² outside"):
         make_blocks(ground(west), lines(STREET), units=ground(west, east))
-    with pytest.raises(SchemaError, match=r"units: the code is not unique \(rows 1: A\)"):
+    with pytest.raises(SchemaError, match=r"units: the code is not unique \(row A\)"):
         make_blocks(ground(SQUARE), lines(STREET), units=ground(west, east, codes=["A", "A"]))
 
 

@@ -203,7 +203,7 @@ def test_inputs_stay_as_they_are_and_other_columns_travel_along() -> None:
 def test_grids_need_a_crs_and_codes_and_barriers_lines() -> None:
     with pytest.raises(CRSError, match=r"grids: .* is missing\. Name it with --crs"):
         describe(shapes.squares().set_crs(None, allow_override=True), ROADS)
-    with pytest.raises(SchemaError, match=r"grids: the code is not unique \(rows 1: A\)"):
+    with pytest.raises(SchemaError, match=r"grids: the code is not unique \(row A\)"):
         describe(shapes.squares(2, 1).assign(code="A"), ROADS)
     with pytest.raises(InputError, match="barriers: the barriers have no lines"):
         describe(shapes.squares(), ROADS.iloc[:0])

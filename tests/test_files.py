@@ -358,7 +358,7 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 def test_cells_that_no_format_holds(tmp_path: Path) -> None:
-    with pytest.raises(SchemaError, match=r"a number is infinite, which GeoJSON cannot hold \(rows 1: 2\)"):
+    with pytest.raises(SchemaError, match=r"a number is infinite, which GeoJSON cannot hold \(row 2\)"):
         write(table().assign(x=[1.0, np.inf, 2.0]), tmp_path / "t.geojson")
     doubled = pd.DataFrame([["a", "b"]], columns=["code", "code"])
     with pytest.raises(SchemaError, match="two columns have one name; found code, code"):
@@ -418,7 +418,7 @@ def test_no_feature_several_features_no_codes(tmp_path: Path) -> None:
     path = units(tmp_path / "u.geojson", ["A", "B", "B"])
     with pytest.raises(NotFoundError, match=r"u\.geojson: no feature has the code C; found codes as A, B, B"):
         read(f"{path}#C")
-    with pytest.raises(SchemaError, match=r"2 features have the code B \(rows 2: 2, 3\); wanted one"):
+    with pytest.raises(SchemaError, match=r"2 features have the code B \(2 rows: 2, 3\); wanted one"):
         read(f"{path}#B")
     other = units(tmp_path / "v.geojson", ["A"], "key")
     with pytest.raises(SchemaError, match=r"no column of codes to find a feature by; found .*'key'.*--map theirs=code"):
@@ -640,7 +640,7 @@ def test_a_wrong_crs_is_told_of(tmp_path: Path) -> None:
     metres = geojson(tmp_path / "m.geojson", polygon([[X0 + x * 99, Y0 + y * 99] for x, y in CLOSED]))
     with pytest.raises(
         CRSError,
-        match=rf"m\.geojson: .* not degrees, though the CRS \(WGS 84\) says so \(rows 1: 1\); found x {X0}, y {Y0}",
+        match=rf"m\.geojson: .* not degrees, though the CRS \(WGS 84\) says so \(row 1\); found x {X0}, y {Y0}",
     ):
         read(metres, table="grid")
     assert read(metres, table="grid", crs=METRES).crs.to_epsg() == 4548
@@ -673,7 +673,7 @@ def test_a_wrong_crs_is_told_of(tmp_path: Path) -> None:
 )
 def test_geometry_that_cannot_be_used(shape: Any, found: str, tmp_path: Path) -> None:
     path = geojson(tmp_path / "g.geojson", polygon(CLOSED), shape, polygon(CLOSED))
-    with pytest.raises(GeometryError, match=rf"g\.geojson: geometry that cannot be used \(rows 1: 2\); {found}"):
+    with pytest.raises(GeometryError, match=rf"g\.geojson: geometry that cannot be used \(row 2\); {found}"):
         read(path)
 
 
@@ -681,7 +681,7 @@ def test_an_open_ring_in_other_formats(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         'code,geometry\na,"POLYGON ((0 0, 1 0, 1 1, 0 0))"\nb,"POLYGON ((0 0, 1 0, 1 1, 0 1))"\n'
     )
-    with pytest.raises(GeometryError, match=r"\(rows 1: 2\); found a ring that is not closed"):
+    with pytest.raises(GeometryError, match=r"\(row 2\); found a ring that is not closed"):
         read(tmp_path / "t.csv", crs="EPSG:4326")
     path = write(table(), tmp_path / "t.gpkg")
     blob = b"GP" + struct.pack("<BBi", 0, 1, 4548) + struct.pack("<BIII", 1, 3, 1, 4) + np.array(OPEN, float).tobytes()
@@ -689,14 +689,14 @@ def test_an_open_ring_in_other_formats(tmp_path: Path) -> None:
         for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
             store.execute(f'DROP TRIGGER "{name}"')
         store.execute("UPDATE t SET geometry = ? WHERE fid = 2", (blob,))
-    with pytest.raises(GeometryError, match=r"t\.gpkg: .*\(rows 1: 2\); found a ring that is not closed"):
+    with pytest.raises(GeometryError, match=r"t\.gpkg: .*\(row 2\); found a ring that is not closed"):
         read(path)
 
 
 def test_none_and_mixed_geometry_is_refused_as_a_table_and_read_without(tmp_path: Path) -> None:
     path = geojson(tmp_path / "g.geojson", polygon(CLOSED), None)
     assert read(path).geometry.isna().tolist() == [False, True]
-    with pytest.raises(GeometryError, match=r"rows without geometry \(rows 1: g2\)"):
+    with pytest.raises(GeometryError, match=r"rows without geometry \(row g2\)"):
         read(path, table="grid")
     assert len(read(path, table="grid", lenient=["geometry"])) == 2
     geojson(path, {"type": "GeometryCollection", "geometries": [polygon(CLOSED)]})
@@ -708,14 +708,14 @@ def test_none_and_mixed_geometry_is_refused_as_a_table_and_read_without(tmp_path
     ("text", "message"),
     [
         ("", "t.csv: the file is empty; wanted a header and rows"),
-        ("code,lon,lat\na,1,2,3\n", r"more cells than the header \(rows 1: 1\); found 'a', '1', .*; wanted 3 cells"),
+        ("code,lon,lat\na,1,2,3\n", r"more cells than the header \(row 1\); found 'a', '1', .*; wanted 3 cells"),
         ('code,name\na,"open\n', r"the table is not whole \(was it cut off\?\); found unexpected end of data"),
-        ("code,name,x\na,b,c\nd,e", r"the last row is cut off \(rows 1: 2\); found 'd', 'e'; wanted 3 cells"),
+        ("code,name,x\na,b,c\nd,e", r"the last row is cut off \(row 2\); found 'd', 'e'; wanted 3 cells"),
         ("code,name,code\na,b,c\n", "two columns have one name; found code"),
-        ("code,lon,lat\na,116,\n", r"rows with a lon or a lat but not both \(rows 1: 1\)"),
-        ("code,lon,lat\na,1,2\nb,east,2\n", r"'lon' has values that are no numbers \(rows 1: 2\); found 'east'"),
+        ("code,lon,lat\na,116,\n", r"rows with a lon or a lat but not both \(row 1\)"),
+        ("code,lon,lat\na,1,2\nb,east,2\n", r"'lon' has values that are no numbers \(row 2\); found 'east'"),
         ("code,lon,lat\na,1,inf\n", "the column 'lat' has values that are no numbers"),
-        ("code,geometry\na,here\n", r"geometry that cannot be used \(rows 1: 1\); found Unknown type: 'HERE'"),
+        ("code,geometry\na,here\n", r"geometry that cannot be used \(row 1\); found Unknown type: 'HERE'"),
         ("code,geometry\na,POINT (500 2)\n", r"not degrees, though the CRS \(WGS 84\) says so"),
         ("code\na\n\0", "the file is not text; wanted UTF-8"),
     ],

@@ -313,14 +313,14 @@ def test_a_locked_grid_keeps_its_code_and_no_other_takes_it() -> None:
 def test_blocks_that_overlap_are_named() -> None:
     blocks = cells(3, 1, 100)
     wide = shapely.box(*blocks.geometry.iloc[0].bounds).buffer(10, join_style="mitre")
-    with pytest.raises(PlanError, match=r"blocks overlap \(rows 1: b00-00 with b00-01\); found 1,000.000 m²"):
+    with pytest.raises(PlanError, match=r"blocks overlap \(row b00-00 with b00-01\); found 1,000.000 m²"):
         partition(shapes.replaced(blocks, "b00-00", wide), 100.0)
 
 
 @pytest.mark.parametrize("bad", [-1.0, None, float("inf")])
 def test_households_that_are_missing_or_negative_are_named(bad: float | None) -> None:
     blocks = cells(3, 1, pd.Series([100, bad, 100], dtype="Float64"))
-    with pytest.raises(PlanError, match=r"missing or negative \(rows 1: b00-01\); found .*; wanted 0 or more"):
+    with pytest.raises(PlanError, match=r"missing or negative \(row b00-01\); found .*; wanted 0 or more"):
         partition(blocks, 100.0)
 
 
@@ -344,11 +344,11 @@ def test_arguments_and_columns_are_checked() -> None:
         partition(cells(2, 1, 100), 100.0, tolerance=-0.1)
     with pytest.raises(SchemaError, match="blocks: the column 'households' is missing; found code, unit, geometry"):
         partition(cells(2, 1, 100).drop(columns="households")[["code", "unit", "geometry"]], 100.0)
-    with pytest.raises(SchemaError, match=r"blocks: the code is not unique \(rows 1: b00-00\)"):
+    with pytest.raises(SchemaError, match=r"blocks: the code is not unique \(row b00-00\)"):
         partition(cells(2, 1, 100).assign(code="b00-00"), 100.0)
     with pytest.raises(SchemaError, match="blocks: the table is empty"):
         partition(cells(2, 1, 100).iloc[:0], 100.0)
-    with pytest.raises(GeometryError, match=r"not every block is a valid polygon \(rows 1: b00-01\)"):
+    with pytest.raises(GeometryError, match=r"not every block is a valid polygon \(row b00-01\)"):
         partition(shapes.replaced(cells(2, 1, 100), "b00-01", None), 100.0)
 
 
@@ -358,13 +358,13 @@ def test_locks_that_do_not_fit_are_refused() -> None:
     def lock(codes: list[str], grids: list[str]) -> pd.DataFrame:
         return pd.DataFrame({"code": codes, "grid": grids})
 
-    with pytest.raises(PlanError, match=r"locked blocks do not exist \(rows 1: b9\)"):
+    with pytest.raises(PlanError, match=r"locked blocks do not exist \(row b9\)"):
         partition(blocks, 100.0, lock=lock(["b9"], ["G"]))
-    with pytest.raises(PlanError, match=r"locked to two grids \(rows 1: b00-00\)"):
+    with pytest.raises(PlanError, match=r"locked to two grids \(row b00-00\)"):
         partition(blocks, 100.0, lock=lock(["b00-00", "b00-00"], ["G", "H"]))
-    with pytest.raises(PlanError, match=r"a locked grid is not in one piece \(rows 1: G\)"):
+    with pytest.raises(PlanError, match=r"a locked grid is not in one piece \(row G\)"):
         partition(blocks, 100.0, lock=lock(["b00-00", "b00-02"], ["G", "G"]))
-    with pytest.raises(PlanError, match=r"a locked grid lies in two units \(rows 1: G\); found U, V"):
+    with pytest.raises(PlanError, match=r"a locked grid lies in two units \(row G\); found U, V"):
         partition(blocks.assign(unit=["U", "V", "V"]), 100.0, lock=lock(["b00-00", "b00-01"], ["G", "G"]))
     with pytest.raises(SchemaError, match="lock: locks need columns; found code; wanted grid"):
         partition(blocks, 100.0, lock=lock(["b00-00"], ["G"])[["code"]])
@@ -373,7 +373,7 @@ def test_locks_that_do_not_fit_are_refused() -> None:
 def test_borders_of_other_blocks_are_refused() -> None:
     blocks = cells(2, 1, 100)
     borders = pd.DataFrame({"left": ["b00-00"], "right": ["x"], "class": ["lane"], "length_m": [100.0]})
-    with pytest.raises(PlanError, match=r"borders name blocks that do not exist \(rows 1: x\).*the same run"):
+    with pytest.raises(PlanError, match=r"borders name blocks that do not exist \(row x\).*the same run"):
         partition(blocks, 100.0, borders=borders)
     with pytest.raises(SchemaError, match="borders lack columns; found left, right, length_m; wanted class"):
         partition(blocks, 100.0, borders=borders.drop(columns="class"))

@@ -219,7 +219,7 @@ def with_rule(**changes: str) -> str:
         (with_rule(value="[1, 2]"), r"rule 1 \(A1\) value must be a number or text; found \[1, 2\]"),
         (with_rule(value="true"), "value must be a number or text; found True"),
         (with_rule(value="inf"), "value must be a number or text; found inf"),
-        (HEAD + RULE + RULE, r"rule ids are not unique \(rows 1: A1\)"),
+        (HEAD + RULE + RULE, r"rule ids are not unique \(row A1\)"),
     ],
 )  # fmt: skip
 def test_a_line_that_cannot_be_used(text: str, message: str) -> None:

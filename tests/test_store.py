@@ -275,7 +275,7 @@ def test_a_full_disk_leaves_the_old_state_whole(store: Store) -> None:
 def test_bad_tables_are_refused_before_anything_is_written(store: Store) -> None:
     with pytest.raises(StoreError, match="no such table; found gird; wanted barrier, block"):
         store.save({"gird": grids(), "house": houses()})
-    with pytest.raises(SchemaError, match=r"table grid: the code is not unique \(rows 1: 22\)"):
+    with pytest.raises(SchemaError, match=r"table grid: the code is not unique \(row 22\)"):
         store.save({"house": houses(), "grid": shapes.same_code()})
     with pytest.raises(StoreError, match="settings are text; found other values for small_count"):
         store.save({"house": houses()}, {"small_count": 5})  # type: ignore[dict-item]
@@ -287,7 +287,7 @@ def test_bad_tables_are_refused_before_anything_is_written(store: Store) -> None
         store.save({"house": houses().assign(far=np.inf)})
     with pytest.raises(StoreError, match="table house: the column 'grid_distance_m' holds what does not fit: 'x'"):
         store.save({"house": houses().assign(grid_distance_m="x")})
-    with pytest.raises(SchemaError, match=r"the column 'result' has rows without a value \(rows 1: 1\)"):
+    with pytest.raises(SchemaError, match=r"the column 'result' has rows without a value \(row 1\)"):
         store.save({"rule_result": pd.DataFrame({"rule": ["r"]})})
     with pytest.raises(StoreError, match=r"the column 'start' holds what does not fit: .* has no zone; wanted times"):
         store.save({"patrol": pd.DataFrame({"staff": ["1"], "start": [DAY]})})

@@ -125,7 +125,7 @@ def test_a_shifted_datum_comes_back(tmp_path: Path) -> None:
         ("bad.gpx", gpx('<trkpt lat="north" lon="2"></trkpt>'), "the GPX is broken: .*north"),
         ("none.gpx", "<html></html>", "holds no track points"),
         ("route.gpx", gpx(point(40, 116, None) * 3), "has no times; found 3 points without <time>"),
-        ("far.gpx", gpx(point(95, 116, "2026-03-02T00:00:00Z")), r"not degrees \(rows 1: 1\); found 116 95"),
+        ("far.gpx", gpx(point(95, 116, "2026-03-02T00:00:00Z")), r"not degrees \(row 1\); found 116 95"),
         ("naive.csv", "staff,time,lon,lat\nw1,2026-03-02T08:00:00,116,40\n", "'time' has values.*with its zone"),
         ("text.csv", "staff,time,lon,lat\nw1,2026-03-02T08:00:00Z,east,40\n", "column 'lon' has values.*found 'east'"),
         ("short.csv", "staff,time,lon\nw1,2026-03-02T08:00:00Z,116\n", "a fix needs the column 'lat'"),

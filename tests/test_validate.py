@@ -589,7 +589,7 @@ def test_metres_called_degrees() -> None:
 
 def test_lines_are_no_grids() -> None:
     line = shapely.LineString([(0, 0), (1, 1)])
-    with pytest.raises(GeometryError, match=r"grids: geometry of the wrong type \(rows 1: 22\); found LineString"):
+    with pytest.raises(GeometryError, match=r"grids: geometry of the wrong type \(row 22\); found LineString"):
         validate(shapes.replaced(shapes.squares(), "22", line))
     boundary = gpd.GeoDataFrame(geometry=[line], crs=shapes.METRES)
     with pytest.raises(GeometryError, match=r"boundary: geometry of the wrong type .*found LineString; wanted"):

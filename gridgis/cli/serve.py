@@ -11,7 +11,7 @@ from gridgis.errors import InputError
 
 
 @click.command("serve")
-@click.argument("store", default="gridgis.sqlite", metavar="[STORE]")
+@click.argument("store", default="out/gridgis.sqlite", metavar="[STORE]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: 全网可访问 every network of the machine")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: 任意空闲 any free one")
 def command(store: str, host: str, port: int) -> None:
@@ -32,7 +32,7 @@ def serve_store(store: Path, host: str, port: int, *, any_port: bool = False) ->
     listener = _listen(host, port, any_port)
     address = f"http://{host}:{listener.getsockname()[1]}/"
     click.echo(f"地图已打开 the map is at {address}  (Ctrl-C 停止 stops it)")
-    server = waitress.create_server(app, sockets=[listener], ident="gridgis")
+    server = waitress.create_server(app, sockets=[listener], ident="gridgis", threads=8)
     try:
         server.run()
     finally:
