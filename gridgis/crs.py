@@ -124,7 +124,7 @@ def metric_crs(frame: gpd.GeoDataFrame | gpd.GeoSeries, source: object = None) -
         raise InputError("no row has geometry, so the place is unknown", source=source)
     x, y = (bounds[0] + bounds[2]) / 2, (bounds[1] + bounds[3]) / 2
     try:
-        lon, lat = _transformer(crs, WGS84).transform(x, y)
+        lon, lat = transformer(crs, WGS84).transform(x, y)
     except pyproj.exceptions.ProjError as error:
         raise CRSError(
             "the coordinate reference system has no place on the earth",
@@ -141,8 +141,11 @@ def to_metric(frame: gpd.GeoDataFrame, source: object = None) -> gpd.GeoDataFram
 
 
 @lru_cache(maxsize=64)
-def _transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
-    """A transformer takes 0.2 s to make; a made one may be used from several threads (each has its own inside)."""
+def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
+    """The way from one CRS into another, x before y; threads may share it.
+
+    Kept, because PROJ takes 0.2 s to choose a way into a Chinese zone.
+    """
     return pyproj.Transformer.from_crs(source, target, always_xy=True)
 
 
@@ -150,10 +153,10 @@ def project(geometries: Any, source: pyproj.CRS, target: pyproj.CRS) -> Any:
     """Geometries (an array or one) from one CRS into another, x before y; None and empty stay as they are."""
     if source == target:
         return geometries
-    transformer = _transformer(source, target)
+    way = transformer(source, target)
 
     def move(xy: Floats) -> Floats:
-        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
+        return np.column_stack(way.transform(xy[:, 0], xy[:, 1]))
 
     return shapely.transform(geometries, move)
 

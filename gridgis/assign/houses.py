@@ -7,7 +7,6 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -145,7 +144,7 @@ def _points_in(houses: gpd.GeoDataFrame, ground: gpd.GeoDataFrame) -> tuple[Floa
     placed = ~(shapely.is_missing(points) | shapely.is_empty(points))
     x[placed], y[placed] = shapely.get_x(points[placed]), shapely.get_y(points[placed])
     if source != target:
-        x, y = pyproj.Transformer.from_crs(source, target, always_xy=True).transform(x, y)
+        x, y = crs.transformer(source, target).transform(x, y)
     return x, y
 
 

@@ -52,7 +52,7 @@ def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> dict[s
     if len(lon) < _LEAST_HOUSES:
         return None
     locator = GridLocator(boundary)
-    to_boundary = pyproj.Transformer.from_crs(crs.WGS84, crs.require_crs(boundary, "boundary"), always_xy=True)
+    to_boundary = crs.transformer(crs.WGS84, crs.require_crs(boundary, "boundary"))
 
     def outside(x: Floats, y: Floats) -> int:
         return int((locator.locate(*to_boundary.transform(x, y)) < 0).sum())

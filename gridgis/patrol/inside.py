@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -38,15 +36,9 @@ class Steps(NamedTuple):
 
 def metres_of(fixes: pd.DataFrame, metric: pyproj.CRS) -> Floats:
     """Positions in `metric`, an (n, 2) array; a position that cannot be projected is put very far away."""
-    move = _into(metric, threading.get_ident())
+    move = crs.transformer(crs.WGS84, metric)
     xy = np.column_stack(move.transform(fixes["lon"].to_numpy(dtype=float), fixes["lat"].to_numpy(dtype=float)))
     return np.where(np.isfinite(xy), xy, 1e9)
-
-
-@lru_cache(maxsize=16)
-def _into(metric: pyproj.CRS, thread: int) -> pyproj.Transformer:
-    # Finding the way into a CGCS2000 zone takes a fifth of a second; transformers may not be shared by threads.
-    return pyproj.Transformer.from_crs(crs.WGS84, metric, always_xy=True)
 
 
 def moments_of(fixes: pd.DataFrame) -> NDArray[np.datetime64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import geopandas as gpd
@@ -62,30 +62,17 @@ class Ruler:
 
     def metres(self, shapes: Any) -> Any:
         """`shapes` (an array or one) in `metric`."""
-        return shapes if self.crs == self.metric else _moved(shapes, _way(self.crs, self.metric))
+        return crs_room.project(shapes, self.crs, self.metric)
 
     def degrees(self, shapes: Any) -> Any:
         """`shapes` in WGS 84, longitude before latitude."""
-        return shapes if self.crs == crs_room.WGS84 else _moved(shapes, _way(self.crs, crs_room.WGS84))
+        return crs_room.project(shapes, self.crs, crs_room.WGS84)
 
     def substantial(self, shapes: Any) -> Bools:
         """Which polygons are more than noise: their mean width, 2 × area ÷ perimeter, exceeds :data:`NOISE_M`."""
         there = self.metres(shapes)
         wide: Bools = 2 * shapely.area(there) > NOISE_M * shapely.length(there)
         return wide
-
-
-# PROJ takes 0.2 s to choose a way into a Chinese zone, so each way is chosen once.
-@lru_cache(maxsize=16)
-def _way(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
-    return pyproj.Transformer.from_crs(source, target, always_xy=True)
-
-
-def _moved(shapes: Any, transformer: pyproj.Transformer) -> Any:
-    def move(xy: Floats) -> Floats:
-        return np.column_stack(transformer.transform(xy[:, 0], xy[:, 1]))
-
-    return shapely.transform(shapes, move)
 
 
 def widths(polygons: Any) -> Floats:
