@@ -148,6 +148,9 @@ def make_plan(tables: Frames, profile: Profile) -> Frames:
         )
         plan = partition(cut.blocks, profile, borders=cut.borders, units=_named(tables["units"], tables["boundary"]))
         blocks, borders, grids, summary = plan.blocks, cut.borders, plan.grids, plan.summary
+        if tables["persons"] is None:  # nobody counted them, which is not the same as nobody being there
+            unknown = pd.array([pd.NA] * len(blocks), dtype="Int64")
+            blocks, grids = blocks.assign(persons=unknown), grids.assign(persons=unknown[: len(grids)])
     if tables["barriers"] is not None:
         grids = describe(grids, tables["barriers"], profile=profile, units=tables["units"], houses=tables["houses"])
     return {"blocks": blocks, "borders": borders, "grids": grids, "summary": summary}

@@ -209,6 +209,7 @@ def test_every_estimated_household_of_tsinghua_is_in_one_grid(tsinghua: Path) ->
     houses = pd.read_csv(tsinghua / "houses.csv", dtype={"grid": str})
     grids = read(f"{tsinghua / 'plan.gpkg'}:grids", table="grid")
     assert houses["estimated"].all()
+    assert grids["persons"].isna().all()  # nobody counted them
     assert houses["grid"].notna().all()
     assert houses["code"].is_unique
     counted = houses.groupby("grid")["households"].sum()
