@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
 import shapely
 
 from gridgis.assign.chain import chain
 from gridgis.assign.persons import assign_persons
-from gridgis.files import read
+from gridgis.crs import to_metric
+from gridgis.files import read, read_tracks
+from gridgis.patrol.tracks import clean_tracks
+from gridgis.plan.blocks import make_blocks
 from gridgis.plan.validate import validate
+from gridgis.profile import Profile
+from gridgis.project import Project
+from gridgis.publish.boards import make_board
 from gridgis.sample.people import WRONG
 from gridgis.sample.written import WAYS
 from gridgis.schema import DEFECT_KINDS
@@ -119,3 +128,147 @@ def test_addresses_are_written_in_every_way(persons: pd.DataFrame) -> None:
     assert written.str.contains("[一二三四五六七八九]号").any()
     assert written.str.contains("望汀街道柳汀社区").any()
     assert written.str.fullmatch(r".*\d{6,}.*").sum() == 0
+
+
+# --- ground and layers ------------------------------------------------------------------------------------------------
+
+
+def test_lanes_that_fall_short_are_carried_to_their_street(truth: dict[str, Any], sample: Path) -> None:
+    rows = [row for row in truth["planted"] if row["kind"] == "short end"]
+    boundary, barriers = read(sample / "boundary.geojson"), read(sample / "barriers.geojson", table="barrier")
+    for row in rows:
+        ends = barriers.loc[barriers["name"].isin(row["ids"])].boundary.explode()
+        away = to_metric(ends.to_frame("geometry")).distance(_metric_point(row["lon"], row["lat"]))
+        assert away.min() == pytest.approx(row["gap_m"], abs=0.05)
+    with_snap, without = (make_blocks(boundary, barriers, snap_m=metres) for metres in (5.0, 0.5))
+    assert len(with_snap.blocks) - len(without.blocks) == len(rows) == 3
+    for row in rows:
+        assert with_snap.borders["name"].isin(row["ids"]).any()
+
+
+def test_a_dual_carriageway_is_no_block(sample: Path, built: Path) -> None:
+    barriers = read(sample / "barriers.geojson", table="barrier")
+    assert (barriers["name"] == "鹤渡路").sum() == 2
+    blocks = to_metric(read(f"{built / 'plan.gpkg'}:blocks", table="block")).geometry
+    assert (2 * blocks.area / blocks.length).min() > 15
+
+
+def test_the_broken_seam_between_responsibility_blocks_is_found_and_no_other(
+    truth: dict[str, Any], sample: Path
+) -> None:
+    (row,) = planted(truth, file="responsibility_blocks.geojson")
+    kinds = read(sample / "kinds.geojson", table="grid")
+    blocks = read(sample / "responsibility_blocks.geojson", table="responsibility_block")
+    found = validate(blocks, kinds[kinds["kind"] == "residential"])
+    assert [(d.kind, d.codes) for d in found.itertuples()] == [(row["kind"], tuple(row["ids"]))]
+
+
+def test_the_broken_seam_between_segments_is_the_only_one(truth: dict[str, Any], sample: Path) -> None:
+    (row,) = planted(truth, file="segments.geojson")
+    assert row["expected"] == "later"
+    lines = read(sample / "segments.geojson", table="segment").set_index("code").geometry
+    street = read(sample / "barriers.geojson", table="barrier").geometry
+    junctions = {tuple(c) for c in shapely.get_coordinates(street.array).tolist()}
+    loose = [code for code, line in lines.items() if {line.coords[0], line.coords[-1]} - junctions]
+    assert loose == row["ids"]
+
+
+# --- patrols ----------------------------------------------------------------------------------------------------------
+
+#: The rules whose results on working days follow from what was planted alone.
+_RULES = ("R4-03", "R4-04", "R4-06")
+
+
+def test_the_rules_find_the_planted_days_and_no_others(truth: dict[str, Any], built: Path, sample: Path) -> None:
+    document = json.loads((built / "patrol.json").read_text("utf-8"))
+    rules = pd.DataFrame(document["rules"])
+    walkers = set(pd.read_parquet(sample / "tracks.parquet", columns=["staff"])["staff"])
+    working = pd.to_datetime(rules["from"]).dt.day_of_week < 5
+    odd = rules[rules["staff"].isin(walkers) & rules["rule"].isin(_RULES) & working & (rules["result"] != "kept")]
+    # A day of leave or storm excuses from every rule; it is planted once.
+    first = odd[(odd["result"] == "missed") | (odd["rule"] == "R4-03")]
+    found = {(r.rule, r.staff, r.date, r.result) for r in first.rename(columns={"from": "date"}).itertuples()}
+    rows = [row for row in planted(truth, subject="patrol") if "rule" in row]
+    assert found == {(row["rule"], who, row["date"], row["result"]) for row in rows for who in row["ids"]}
+    excused = set(zip(odd["staff"], odd["from"], strict=True))
+    assert excused == {(who, row["date"]) for row in rows for who in row["ids"]}
+
+
+def test_a_posting_that_ends_ends_the_duty(truth: dict[str, Any], built: Path) -> None:
+    (row,) = (row for row in truth["planted"] if row["id"] == "posting-ends")
+    rules = pd.DataFrame(json.loads((built / "patrol.json").read_text("utf-8"))["rules"])
+    daily = rules[(rules["staff"] == row["ids"][0]) & (rules["rule"] == "R4-03")]
+    assert daily["from"].max() == row["last_day"]
+
+
+def test_jumps_are_dropped_and_nothing_else_is(truth: dict[str, Any], sample: Path) -> None:
+    (row,) = (row for row in truth["planted"] if row["kind"] == "jump")
+    clean = clean_tracks(read_tracks([sample / "tracks.parquet"]))
+    dropped = clean[clean["why"].notna()]
+    assert set(dropped["why"]) == {"jump"}
+    assert set(zip(dropped["staff"], dropped["date"].dt.strftime("%Y-%m-%d"), strict=True)) == {
+        (row["ids"][0], row["date"])
+    }
+    assert len(dropped) == pytest.approx(row["count"], abs=2)  # two that follow each other, or one at an end
+
+
+def test_tracks_in_gcj02_lie_in_their_grids_when_they_are_read_as_such(
+    truth: dict[str, Any], sample: Path, built: Path
+) -> None:
+    (row,) = planted(truth, file="tracks_gcj02.parquet")
+    postings = read(sample / "postings.csv", table="posting")
+    posted = postings[postings["staff"].isin(row["ids"]) & postings["to"].isna()]
+    ground = read(f"{built / 'plan.gpkg'}:grids", table="grid").set_index("code").geometry[posted["grid"]].union_all()
+    inside = {}
+    for datum in ("wgs84", "gcj02"):
+        fixes = read_tracks([sample / "tracks_gcj02.parquet"], datum=datum)
+        assert set(fixes["staff"]) == set(row["ids"])
+        inside[datum] = shapely.intersects_xy(ground, fixes["lon"], fixes["lat"]).mean()
+    assert inside["gcj02"] > 0.97
+    assert inside["wgs84"] < 0.3
+
+
+def test_boards_lack_what_was_left_out(truth: dict[str, Any], sample: Path, built: Path) -> None:
+    staff, postings = read(sample / "staff.csv", table="staff"), read(sample / "postings.csv", table="posting")
+    profile, settings = Profile.load("sample"), Project.load(sample / "project.toml").publish
+    grids = read(f"{built / 'plan.gpkg'}:grids", table="grid")
+    lacking = {
+        (row["code"], field)
+        for row in grids.to_dict("records")
+        for field in make_board(
+            row, staff, postings, settings=settings, required=profile.board_required, on=date(2026, 3, 2)
+        ).missing
+    }
+    rows = [row for row in planted(truth, subject="boards") if row["expected"] == "now"]
+    assert lacking == {(row["grid"], row["missing"]) for row in rows}
+
+
+# --- what is expected later -------------------------------------------------------------------------------------------
+
+
+def test_what_nothing_finds_yet_is_listed_with_the_work_that_will(truth: dict[str, Any]) -> None:
+    later = {row["subject"] for row in truth["planted"] if row["expected"] == "later"}
+    assert later == {
+        "levels", "overlays", "segments", "address index", "staff and postings", "boards", "replayed track", "vehicle",
+        "visit", "matters",
+    }  # fmt: skip
+
+
+def test_a_track_handed_in_again_and_a_car_are_in_the_tracks(truth: dict[str, Any], sample: Path) -> None:
+    fixes = read_tracks([sample / "tracks.parquet"])
+    local = fixes["time"].dt.tz_convert("Asia/Shanghai")
+    days = fixes.assign(date=local.dt.strftime("%Y-%m-%d"), hour=local.dt.hour)
+    (again,) = (row for row in truth["planted"] if row["kind"] == "replayed")
+    own = days[days["staff"] == again["ids"][0]]
+    first, second = (own.loc[own["date"] == day, ["lon", "lat"]].to_numpy() for day in (again["of"], again["date"]))
+    assert (first == second).all()
+    (car,) = (row for row in truth["planted"] if row["kind"] == "vehicle")
+    ride = days[(days["staff"] == car["ids"][0]) & (days["date"] == car["date"]) & (days["hour"] >= 12)]
+    points = to_metric(gpd.GeoDataFrame(geometry=gpd.points_from_xy(ride["lon"], ride["lat"]), crs=4326)).geometry
+    step = np.hypot(np.diff(points.x), np.diff(points.y))
+    assert 4 < np.median(step) < 5.5
+
+
+def _metric_point(lon: float, lat: float) -> shapely.Point:
+    point: shapely.Point = to_metric(gpd.GeoDataFrame(geometry=[shapely.Point(lon, lat)], crs=4326)).geometry.iloc[0]
+    return point

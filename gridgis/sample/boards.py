@@ -11,15 +11,23 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis.crs import WGS84
+from gridgis.sample.truth import LATER, Planted
+
+FILE = "boards.csv"
+#: The number of the grid that has no board.
+_WITHOUT_BOARD = 4
 
 
 def make_boards(
     grids: gpd.GeoDataFrame, units: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, buildings: gpd.GeoDataFrame
-) -> gpd.GeoDataFrame:
-    """Boards: one for each grid at a street corner, one for each community, one at every tenth block of flats."""
+) -> tuple[gpd.GeoDataFrame, list[Planted]]:
+    """The boards, and what was planted: one grid without a board, some incomplete, some not checked for long."""
     corners, corner_names = _corners(barriers)
     rows: list[tuple[Any, ...]] = []
+    bare = str(grids["code"].iloc[_WITHOUT_BOARD])
     for code, shape in zip(grids["code"], grids.geometry, strict=True):
+        if code == bare:
+            continue
         inside = shape.representative_point()
         nearest = _nearest_corner(corners, shape, inside)
         at = shapely.LineString([corners[nearest], inside]).interpolate(1.2e-4)
@@ -34,9 +42,24 @@ def make_boards(
     columns = ["code", "kind", "grid", "building", "place", "installed_on", "geometry"]
     boards = gpd.GeoDataFrame(pd.DataFrame(rows, columns=columns), crs=WGS84)
     places = shapely.transform(boards.geometry.array, lambda xy: np.round(xy, 7))
-    checked = np.where(np.arange(len(boards)) % 7 == 3, "2025-11-20", "2026-02-20")
-    boards.insert(6, "checked_on", checked)
-    return boards.set_geometry(places, crs=WGS84)
+    number = np.arange(len(boards))
+    overdue, unknown, placeless = number % 7 == 3, number % 19 == 5, number % 23 == 11
+    boards.insert(
+        6, "checked_on", pd.Series(np.where(overdue, "2025-07-20", "2026-02-20"), dtype=object).mask(unknown, None)
+    )
+    boards["place"] = boards["place"].where(~placeless, None)
+    codes = boards["code"].to_numpy(dtype=object)
+    told = [
+        ("board-overdue", overdue & ~unknown, "not checked since 2025-07-20, more than 180 days before the walks"),
+        ("board-unchecked", unknown, "nobody wrote down when it was checked"),
+        ("board-placeless", placeless, "nobody wrote down where it hangs"),
+    ]
+    planted = [
+        Planted(name, "boards", FILE, tuple(codes[rows]), name.partition("-")[2], LATER, detail)
+        for name, rows, detail in told
+    ]
+    planted.append(Planted("board-lacking", "boards", FILE, (bare,), "lacking", LATER, "a grid without a board"))
+    return boards.set_geometry(places, crs=WGS84), planted
 
 
 def _corners(barriers: gpd.GeoDataFrame) -> tuple[NDArray[Any], list[tuple[str, ...]]]:

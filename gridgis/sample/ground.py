@@ -66,6 +66,8 @@ _THROUGH = (
     ("main", "鹤渡路", [(120, 1120), (172, 855), (246, 450), (204, 60), (262, -380), (332, -862), (380, -1100)]),
     ("railway", "望汀铁路", [(640, 1150), (652, 870), (700, 400), (806, 0), (884, -400), (908, -850), (900, -1120)]),
 )  # fmt: skip
+#: A dual carriageway: its second one lies so many metres beside the first, east of it.
+_DUAL, DUAL_M = "鹤渡路", 11.0
 _INNER = (
     ("secondary", "兰桥路", [
         (-1060, 418), (-740, 462), (-400, 466), (0, 436), (246, 450), (560, 436), (800, 470), (1080, 482),
@@ -111,6 +113,11 @@ def communities(ground: Ground) -> list[Polygon]:
     return [shapely.normalize(shapely.coverage_union_all(ground.faces[ground.units == code])) for code in codes]
 
 
+def median(face: Polygon) -> bool:
+    """Whether a face is the strip between two carriageways."""
+    return bool(2 * face.area < 1.2 * DUAL_M * face.length)
+
+
 def barrier_lines(ground: Ground) -> list[Street]:
     """Edges merged into one line for each run of a street, with a vertex at every junction."""
     keys = sorted({(str(k), str(n)) for k, n in zip(ground.classes, ground.names, strict=True)})
@@ -126,6 +133,7 @@ def barrier_lines(ground: Ground) -> list[Street]:
 def _main_streets() -> list[Street]:
     frame = [Street(kind, name, curve(points), True) for kind, name, points in _FRAME]
     through = [Street(kind, name, curve(points), True) for kind, name, points in _THROUGH]
+    through += [street._replace(line=street.line.offset_curve(DUAL_M)) for street in through if street.name == _DUAL]
     streets = [*frame, Street("river", "兰沚河", curve(_RIVER, 25.0), True), *through]
     for kind, name, points in _INNER:
         lines = shapely.union_all([street.line for street in streets])

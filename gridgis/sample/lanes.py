@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -25,6 +26,17 @@ _BLIND = (
 )  # fmt: skip
 #: Walls from street to street, each through the block at its first point.
 _WALLS = (("糖厂围墙", (-600.0, -250.0), 0.5), ("铁路货场围墙", (520.0, -620.0), 0.55))
+
+#: By how many metres the ends of some lanes fall short of the street that they lead to.
+_SHORT_M = (1.2, 1.9, 2.6)
+
+
+class ShortEnd(NamedTuple):
+    """A lane that was drawn too short, where it should end, and how many metres are lacking."""
+
+    name: str
+    place: Point
+    metres: float
 
 
 class _Lanes:
@@ -143,3 +155,25 @@ def _blind(blocks: list[Polygon], lanes: _Lanes) -> list[Street]:
         whole = lanes.chord(face, rng.uniform(0.4, 0.6), rng)
         ends.append(Street("lane", next(lanes.names), substring(whole, 0.0, 0.55 * whole.length)))
     return ends
+
+
+def fall_short(streets: list[Street]) -> tuple[list[Street], list[ShortEnd]]:
+    """The streets with a few lanes cut off just before the larger street that they lead to."""
+    ends = [place for s in streets for place in (s.line.coords[0], s.line.coords[-1])]
+    several = Counter(s.name for s in streets)  # what lies between two carriageways is no block anyway
+    larger = {
+        place for s in streets if s.kind in ("main", "secondary") and several[s.name] == 1 for place in s.line.coords
+    }
+    leading = [
+        row
+        for row, s in enumerate(streets)
+        if s.kind == "lane" and s.line.length > 120.0 and s.line.coords[-1] in larger
+        and s.line.coords[0] in larger and ends.count(s.line.coords[-1]) == 1
+    ]  # fmt: skip
+    chosen = [leading[i] for i in np.linspace(0, len(leading) - 1, len(_SHORT_M)).astype(int)]
+    out, short = list(streets), []
+    for row, metres in zip(chosen, _SHORT_M, strict=True):
+        line = streets[row].line
+        out[row] = streets[row]._replace(line=substring(line, 0.0, line.length - metres))
+        short.append(ShortEnd(streets[row].name, Point(line.coords[-1]), metres))
+    return out, short

@@ -93,7 +93,7 @@ class _Drawing:
 
 def make_old_grids(ground: Ground) -> tuple[gpd.GeoDataFrame, list[Planted]]:
     """The layer, WGS 84 (code, name, parent, geometry; one code and one geometry missing), and its list of faults."""
-    groups = _groups(ground)
+    groups = groups_of_faces(ground)
     crossing = _crossing(ground, groups)
     faces = np.array([to_degrees(face) for face in ground.faces], dtype=object)
     shapes = [shapely.normalize(shapely.coverage_union_all(faces[group])) for group in groups]
@@ -121,7 +121,7 @@ def make_old_grids(ground: Ground) -> tuple[gpd.GeoDataFrame, list[Planted]]:
     return frame, drawing.planted
 
 
-def _groups(ground: Ground) -> list[list[int]]:
+def groups_of_faces(ground: Ground) -> list[list[int]]:
     """Faces in groups of three that hang together, each in one community; left-overs join a neighbour."""
     beside = _beside(ground.faces)
     left = set(range(len(ground.faces)))
@@ -223,7 +223,7 @@ def _inside(drawing: _Drawing) -> None:
     ring = list(drawing.shapes[a].exterior.coords)[:-1]
     inner = to_degrees(to_plan(drawing.shapes[a]).representative_point())
     drawing.shapes[a] = Polygon([*ring, ring[0], (inner.x, inner.y)])
-    drawing.plant("invalid_ring", (codes[a],), Point(ring[0]), "the ring runs into the grid and back on itself")
+    drawing.plant("invalid_ring", (codes[a],), inner, "the ring runs into the grid and back on itself")
 
 
 def _in_the_table(drawing: _Drawing) -> None:
@@ -267,8 +267,8 @@ def _moved(path: list[Place], shape: Polygon, inward_m: float) -> list[Place]:
 
 
 def _yard(shape: Polygon, half_m: float) -> Polygon:
-    """A square in the middle of a grid."""
-    middle = to_plan(shape).representative_point()
+    """A square in a grid, where there is most room."""
+    middle = shapely.get_point(shapely.maximum_inscribed_circle(to_plan(shape), tolerance=1.0), 0)
     square = shapely.box(middle.x - half_m, middle.y - half_m, middle.x + half_m, middle.y + half_m)
     return shapely.normalize(to_degrees(square))
 

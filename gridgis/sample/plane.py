@@ -34,13 +34,14 @@ class Street(NamedTuple):
 
 def to_degrees(shapes: Any) -> Any:
     """Geometry of the plan in WGS 84, longitude before latitude, rounded to 7 decimals (about 1 cm)."""
+    return shapely.transform(shapes, degrees_of)
+
+
+def degrees_of(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Places of the plan, shape (n, 2), in degrees: :func:`to_degrees` for many points."""
     forth, _, (east, north) = _transformers()
-
-    def move(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        turned = xy @ _turn().T
-        return np.round(np.column_stack(forth.transform(east + turned[:, 0], north + turned[:, 1])), 7)
-
-    return shapely.transform(shapes, move)
+    turned = xy @ _turn().T
+    return np.round(np.column_stack(forth.transform(east + turned[:, 0], north + turned[:, 1])), 7)
 
 
 def to_plan(shapes: Any) -> Any:

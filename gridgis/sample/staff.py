@@ -6,6 +6,7 @@ Names of staff are put together from words of landscape; their telephone numbers
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -14,13 +15,20 @@ import shapely
 
 from gridgis.sample import names
 from gridgis.sample.plane import SEED
+from gridgis.sample.truth import LATER, Planted
 
-STAFF = 40
+STAFF = 45
+#: How many workers carry a phone that records, three in each community.
+WALKERS = 12
 
-#: The days of the tracks: Monday to Wednesday.
-DAYS = ("2026-03-02", "2026-03-03", "2026-03-04")
-#: How many workers carry a phone that records, one in each community.
-WALKERS = 4
+#: The working days of two weeks from Monday 2 March 2026.
+DAYS = tuple(str(day.date()) for day in pd.bdate_range("2026-03-02", "2026-03-13"))
+STORM_DAY = "2026-03-12"
+#: The last walker's posting ends in the middle of the period, and somebody else's begins.
+LAST_DAY, FIRST_DAY_OF_NEXT = "2026-03-11", "2026-03-12"
+
+#: Days of leave of walkers, by their number, and of two others.
+LEAVE = ((2, "2026-03-03", "年休假"), (5, "2026-03-09", "病假"), (5, "2026-03-10", "病假"))
 
 _DUTIES = {
     "grid head": "统筹网格事务、调处矛盾、督促巡查",
@@ -37,72 +45,128 @@ _HOURS = {
 _HEADS_PER_UNIT = 2
 
 
-def make_staff(grids: gpd.GeoDataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Staff, and their postings in the grids given.
+class Team(NamedTuple):
+    """Staff, postings, who walks with a phone (staff, grid), leave, weather, and what was planted."""
 
-    Each grid has a full-time worker (who serves two grids where there are more grids than workers), a head shared with
-    half its community, and the liaison of the community; whoever is left helps out in the grids with the most
-    households.
+    staff: pd.DataFrame
+    postings: pd.DataFrame
+    walking: list[tuple[str, str]]
+    leave: pd.DataFrame
+    weather: pd.DataFrame
+    planted: list[Planted]
+
+
+def make_team(grids: gpd.GeoDataFrame) -> Team:
+    """Everyone who works in the grids given.
+
+    Each grid but one has a full-time worker, a head shared with half its community, and the liaison of the community;
+    whoever is left helps out in the grids with the most households.
     """
+    rows = _Postings(grids)
+    postings = pd.DataFrame(rows.all, columns=["staff", "grid", "role", "from", "to"])
+    postings["verified_at"] = postings["to"].where(postings["to"] < DAYS[0]).fillna("2026-02-25")
+    postings = postings.sort_values(["grid", "role", "from", "staff"], ignore_index=True)
+    staff, planted = _staff(postings)
+    who, where = rows.walking[-1]
+    planted += [
+        Planted(
+            "posting-vacancy", "staff and postings", "postings.csv", (rows.vacant,), "vacancy", LATER,
+            "a grid without a full-time worker",
+        ),
+        Planted(
+            "posting-ends", "patrol", "postings.csv", (who, where), "posting ends", "patrol",
+            f"{who} works in {where} until {LAST_DAY}, the next from {FIRST_DAY_OF_NEXT}", {"last_day": LAST_DAY},
+        ),
+    ]  # fmt: skip
+    leave = _leave(rows.walking, staff)
+    storm = pd.DataFrame({"date": [STORM_DAY], "kind": ["暴雨红色预警"]})
+    return Team(staff, postings, rows.walking, leave, storm, planted)
+
+
+class _Postings:
+    """The postings as they are given out: grid by grid, then community by community."""
+
+    def __init__(self, grids: gpd.GeoDataFrame) -> None:
+        codes, units = grids["code"].tolist(), grids["parent"].tolist()
+        walked = _walked(grids)
+        self.vacant = next(code for code in reversed(codes) if code not in walked)
+        staffed = [code for code in codes if code != self.vacant]
+        communities = sorted(set(units))
+        helpers_from = len(communities) * (_HEADS_PER_UNIT + 1) + 1
+        self._number = min(len(staffed), STAFF - helpers_from)
+        worker = {code: f"S{i % self._number + 1:02d}" for i, code in enumerate(staffed)}
+        self.walking = [(worker[code], code) for code in walked]
+        self.all = list(self._full_time(staffed, worker))
+        for unit in communities:
+            self.all += self._leading([code for code, of in zip(codes, units, strict=True) if of == unit])
+        successor = self._next()
+        self.all.append((successor, walked[-1], "full-time worker", FIRST_DAY_OF_NEXT, None))
+        # Who worked in the second grid before: the posting ended, the person works on elsewhere.
+        self.all.append((worker[staffed[-1]], staffed[1], "full-time worker", "2025-03-01", "2025-12-31"))
+        largest = grids.sort_values(["households", "code"], ascending=[False, True])["code"].tolist()
+        for i in range(STAFF - self._number):
+            self.all.append((self._next(), largest[i % len(largest)], "part-time worker", "2025-09-01", None))
+
+    def _next(self) -> str:
+        self._number += 1
+        return f"S{self._number:02d}"
+
+    def _full_time(self, codes: list[str], worker: dict[str, str]) -> Iterator[tuple[str, str, str, str, str | None]]:
+        ending = self.walking[-1][1]
+        for i, code in enumerate(codes):
+            since = "2026-01-01" if i == 1 else "2025-03-01"
+            yield worker[code], code, "full-time worker", since, LAST_DAY if code == ending else None
+
+    def _leading(self, codes: list[str]) -> list[tuple[str, str, str, str, str | None]]:
+        rows: list[tuple[str, str, str, str, str | None]] = []
+        half = -(-len(codes) // _HEADS_PER_UNIT)
+        for head in range(_HEADS_PER_UNIT):
+            who = self._next()
+            rows += [(who, c, "grid head", "2025-03-01", None) for c in codes[head * half : (head + 1) * half]]
+        who = self._next()
+        return rows + [(who, code, "liaison", "2025-09-01", None) for code in codes]
+
+
+def _walked(grids: gpd.GeoDataFrame) -> list[str]:
+    """The grids that are walked with a phone: the smallest lived-in ones of each community."""
+    area = shapely.area(grids.geometry.array)
+    lived_in = grids.assign(_area=np.round(area * 1e12))[grids["households"] >= 100]
+    smallest = lived_in.sort_values(["_area", "code"]).groupby("parent").head(WALKERS // grids["parent"].nunique())
+    return [str(code) for code in sorted(smallest["code"])]
+
+
+def _staff(postings: pd.DataFrame) -> tuple[pd.DataFrame, list[Planted]]:
+    """Everyone with name, phone, duties and hours; one has no phone, one no hours, and some agreed to no photo."""
     rng = np.random.default_rng([SEED, 5])
     surnames, given = rng.permutation(list(names.SURNAMES)), rng.permutation(names.GIVEN)
-    postings = pd.DataFrame(_postings(grids), columns=["staff", "grid", "role", "from", "to"])
-    postings["verified_at"] = postings["to"].fillna("2026-02-25")
-    roles = postings[postings["to"].isna()].drop_duplicates("staff").set_index("staff")["role"].sort_index()
+    roles = postings.sort_values("from").drop_duplicates("staff", keep="last").set_index("staff")["role"].sort_index()
+    ids = roles.index.to_numpy(dtype=object)
+    agreed = np.arange(len(ids)) % 5 != 3
     staff = pd.DataFrame(
         {
-            "id": roles.index,
-            "name": [f"{surnames[i % len(surnames)]}{given[i]}" for i in range(len(roles))],
-            "phone": [names.PHONE.format(2000 + 37 * (i + 1)) for i in range(len(roles))],
+            "id": ids,
+            "name": [f"{surnames[i % len(surnames)]}{given[i % len(given)]}" for i in range(len(ids))],
+            "phone": [names.PHONE.format(2000 + 37 * (i + 1)) for i in range(len(ids))],
+            "photo": [f"portraits/{who}.svg" if yes else None for who, yes in zip(ids, agreed, strict=True)],
+            "photo_consent": np.where(agreed, "yes", "no"),
             "duties": roles.map(_DUTIES).to_numpy(),
             "hours": roles.map(_HOURS).to_numpy(),
         }
     )
-    return staff, postings.sort_values(["grid", "role", "from", "staff"], ignore_index=True)
+    helper = np.flatnonzero(roles.to_numpy() == "part-time worker")
+    planted = []
+    for row, field in zip(helper[:2], ("phone", "hours"), strict=True):
+        staff.loc[row, field] = None
+        grid = str(postings.loc[postings["staff"] == ids[row], "grid"].iloc[0])
+        detail = f"{ids[row]} has no {field}: the board of {grid} is incomplete"
+        more = {"grid": grid, "missing": field}
+        planted.append(Planted(f"board-no-{field}", "boards", "staff.csv", (ids[row],), field, "boards", detail, more))
+    return staff, planted
 
 
-def _postings(grids: gpd.GeoDataFrame) -> Iterator[tuple[str, str, str, str, str | None]]:
-    codes, units = grids["code"].tolist(), grids["parent"].tolist()
-    communities = sorted(set(units))
-    leading = len(communities) * (_HEADS_PER_UNIT + 1)
-    workers = min(len(codes), STAFF - leading)
-    for i, code in enumerate(codes):
-        since = "2026-01-01" if i == 1 else "2025-03-01"
-        yield f"S{i % workers + 1:02d}", code, "full-time worker", since, None
-    number = workers
-    for unit in communities:
-        own = [code for code, of in zip(codes, units, strict=True) if of == unit]
-        half = -(-len(own) // _HEADS_PER_UNIT)
-        for head in range(_HEADS_PER_UNIT):
-            number += 1
-            for code in own[head * half : (head + 1) * half]:
-                yield f"S{number:02d}", code, "grid head", "2025-03-01", None
-        number += 1
-        for code in own:
-            yield f"S{number:02d}", code, "liaison", "2025-09-01", None
-    largest = grids.sort_values(["households", "code"], ascending=[False, True])["code"].tolist()
-    for i, code in enumerate(largest[: STAFF - number]):
-        yield f"S{number + i + 1:02d}", code, "part-time worker", "2025-09-01", None
-    # Who worked in the second grid before: the posting ended, the person works on elsewhere.
-    yield f"S{workers:02d}", codes[1], "full-time worker", "2025-03-01", "2025-12-31"
-
-
-def walkers(grids: gpd.GeoDataFrame, postings: pd.DataFrame) -> list[tuple[str, str]]:
-    """Who walks with a phone, and where: the worker of the smallest grid with households in each community."""
-    area = shapely.area(grids.geometry.array)
-    lived_in = grids.assign(_area=np.round(area * 1e12))[grids["households"] >= 100]
-    smallest = lived_in.sort_values(["_area", "code"]).drop_duplicates("parent").sort_values("code")
-    held = postings[postings["to"].isna() & (postings["role"] == "full-time worker")].set_index("grid")["staff"]
-    return [(str(held[code]), str(code)) for code in smallest["code"][:WALKERS]]
-
-
-def make_leave(walking: list[tuple[str, str]], staff: pd.DataFrame) -> pd.DataFrame:
-    """Days of leave: the third walker on the second day, and two others of the staff."""
+def _leave(walking: list[tuple[str, str]], staff: pd.DataFrame) -> pd.DataFrame:
+    """Days of leave of two walkers, and of two others of the staff."""
     others = [who for who in staff["id"] if who not in {w for w, _ in walking}]
-    rows = [(walking[2][0], DAYS[1], "年休假"), (others[3], DAYS[0], "病假"), (others[8], DAYS[2], "年休假")]
+    rows = [(walking[number][0], day, reason) for number, day, reason in LEAVE]
+    rows += [(others[3], DAYS[0], "病假"), (others[8], DAYS[2], "年休假")]
     return pd.DataFrame(rows, columns=["staff", "date", "reason"]).sort_values(["date", "staff"], ignore_index=True)
-
-
-def make_weather() -> pd.DataFrame:
-    """Declared extreme weather: the day after the tracks."""
-    return pd.DataFrame({"date": ["2026-03-05"], "kind": ["暴雨红色预警"]})

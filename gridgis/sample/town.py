@@ -13,7 +13,7 @@ import numpy as np
 import shapely
 from shapely import LineString, Point, Polygon, affinity
 
-from gridgis.sample.ground import HALF_WIDTH, Ground, barrier_lines
+from gridgis.sample.ground import HALF_WIDTH, Ground, barrier_lines, median
 from gridgis.sample.plane import stream
 
 BUILDINGS = 600
@@ -77,7 +77,7 @@ _KIND = {
     "commerce": "commercial", "office": "office", "market": "retail", "works": "industrial",
 }  # fmt: skip
 _LEVELS = {
-    "managed": (6, 7, 9, 11), "mixed": (4, 6, 6, 6), "rural": (2, 2, 3), "school": (3, 4, 5), "hospital": (3, 5, 8),
+    "managed": (7, 7, 9, 11), "mixed": (4, 6, 6, 6), "rural": (2, 2, 3), "school": (3, 4, 5), "hospital": (3, 5, 8),
     "commerce": (3, 4, 6), "office": (5, 7, 9), "market": (1, 2), "works": (1, 1, 2),
 }  # fmt: skip
 
@@ -169,6 +169,8 @@ def _lots(ground: Ground, streets: Numbers) -> Iterator[Lot]:
     wet = shapely.buffer(shapely.union_all([bed for _, bed in ground.water]), 7.0, quad_segs=3)
     uses = _uses(ground)
     for number, face in enumerate(ground.faces):
+        if median(face):
+            continue
         use, name = uses[number]
         plot = _plot(face, ground, wet)
         street, gate = _gate(face, ground)

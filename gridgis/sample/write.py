@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -16,12 +16,16 @@ from gridgis.files import read, write, write_text
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.partition import partition
 from gridgis.profile import Profile
-from gridgis.sample import boards, names, oldgrids, people, staff, truth
+from gridgis.sample import boards, names, oldgrids, people, phones, staff, truth
+from gridgis.sample.duties import make_duties
 from gridgis.sample.ground import Ground, barrier_lines, communities, make_ground
+from gridgis.sample.lanes import ShortEnd, fall_short
+from gridgis.sample.layers import make_layers
 from gridgis.sample.oldgrids import make_old_grids
 from gridgis.sample.plane import to_degrees
+from gridgis.sample.portraits import portrait
 from gridgis.sample.town import Town, make_town
-from gridgis.sample.tracks import make_tracks
+from gridgis.sample.tracks import make_rounds, make_walks
 
 PROFILE = "sample"
 
@@ -36,15 +40,16 @@ _TABLE = {
     "boundary": "boundary", "units": "unit", "barriers": "barrier", "compounds": "compound",
     "buildings": "building", "houses": "house",
 }  # fmt: skip
-TRUTH_FILE = "truth.json"
+TRUTH_FILE, PORTRAITS = "truth.json", "portraits"
 
 
 def write_sample(folder: Path) -> list[Path]:
     """Write the invented sub-district 望汀街道, a project that ``gridgis build`` can build.
 
     An invented place of 3.5 km² with streets of every class, a river, a railway, 4 communities, 600 buildings, 9,600
-    households, 27,000 persons (an id and a house), 40 staff, and three days of tracks of four of them. The grids that
-    postings and boards name are the ones that ``build`` makes of the same files with the profile ``sample``.
+    households, 27,000 persons (an id, and a house, an address or a place), 45 staff, and two weeks of tracks of twelve
+    of them. The grids that postings and boards name are the ones that ``build`` makes of the same files with the
+    profile ``sample``. ``truth.json`` lists every fault that was planted, and who finds it.
 
     Parameters
     ----------
@@ -54,7 +59,8 @@ def write_sample(folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files, the project file first. WGS 84, degrees rounded to 7 decimals.
+        The files, the project file first, the truth last. WGS 84, degrees rounded to 7 decimals; but for
+        ``tracks_gcj02.parquet``.
 
     Raises
     ------
@@ -66,24 +72,32 @@ def write_sample(folder: Path) -> list[Path]:
     The same bytes at each run with the same versions of the libraries. Parquet files name the version that wrote
     them; the grids, and with them postings, boards and tracks, follow the partition.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("the folder cannot be made", source=folder, found=error.strerror or str(error)) from error
+    for place_of in (folder, folder / PORTRAITS, folder / phones.GPX_FOLDER):
+        _make_folder(place_of)
     paths = [write_text(_project(), folder / "project.toml")]
     ground = make_ground()
     town = make_town(ground)
     living = people.make_persons(town, houses := people.make_houses(town))
-    tables = place(ground, town) | {"houses": houses, "persons": living.persons}
-    paths += [write(table, folder / FILES[name]) for name, table in tables.items()]
-    grids = _grids(folder)
-    work = staff_at_work(tables, grids)
-    paths += [write(work[name], folder / FILES[name]) for name in FILES if name in work]
+    inputs, short = place(ground, town)
+    inputs |= {"houses": houses, "persons": living.persons}
+    paths += [write(table, folder / FILES[name]) for name, table in inputs.items()]
     old, old_faults = make_old_grids(ground)
-    beside = {oldgrids.FILE: old, people.ANSWERS_FILE: living.answers}
-    paths += [write(table, folder / name) for name, table in beside.items()]
-    found = truth.truth_of([*old_faults, *living.planted], _counts(tables, living))
+    layers = make_layers(ground, town)
+    work = at_work(inputs, _grids(folder))
+    tables = {FILES[name]: table for name, table in work.inputs.items()}
+    tables |= {oldgrids.FILE: old, **layers.tables, **work.beside, people.ANSWERS_FILE: living.answers}
+    paths += [write(table, folder / name) for name, table in tables.items()]
+    paths += [write_text(text, folder / name) for name, text in work.texts.items()]
+    planted = [*old_faults, *short, *layers.planted, *living.planted, *work.planted]
+    found = truth.truth_of(planted, _counts(inputs | work.inputs, living))
     return [*paths, write_text(truth.as_text(found), folder / TRUTH_FILE)]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("the folder cannot be made", source=folder, found=error.strerror or str(error)) from error
 
 
 def _counts(tables: Mapping[str, Any], living: people.People) -> dict[str, Any]:
@@ -98,11 +112,11 @@ def _counts(tables: Mapping[str, Any], living: people.People) -> dict[str, Any]:
     }
 
 
-def place(ground: Ground, town: Town) -> dict[str, Any]:
-    """The ground and what stands on it, as tables in WGS 84; by the names of the inputs."""
-    streets = barrier_lines(ground)
+def place(ground: Ground, town: Town) -> tuple[dict[str, Any], list[truth.Planted]]:
+    """The ground and what stands on it, as tables in WGS 84 by the names of the inputs; and ends that fall short."""
+    streets, short = fall_short(barrier_lines(ground))
     codes, titles, _ = zip(*names.COMMUNITIES, strict=True)
-    return {
+    tables = {
         "boundary": _frame({"code": [names.TOWN_CODE], "name": [names.TOWN], "level": [1]}, [ground.outline]),
         "units": _frame(
             {"code": codes, "name": titles, "level": [2] * len(codes), "parent": [names.TOWN_CODE] * len(codes)},
@@ -115,21 +129,44 @@ def place(ground: Ground, town: Town) -> dict[str, Any]:
         "compounds": _compounds(town),
         "buildings": _buildings(town),
     }
+    return tables, [_short_end(number, end) for number, end in enumerate(short, 1)]
 
 
-def staff_at_work(tables: Mapping[str, Any], grids: gpd.GeoDataFrame) -> dict[str, pd.DataFrame]:
-    """Staff, postings, boards, tracks, leave and weather, by the names of the inputs."""
-    workers, postings = staff.make_staff(grids)
-    walking = staff.walkers(grids, postings)
+def _short_end(number: int, end: ShortEnd) -> truth.Planted:
+    at = to_degrees(end.place)
+    detail = f"{end.name} ends {end.metres:g} m before the street that it leads to"
+    more = {"lon": at.x, "lat": at.y, "gap_m": end.metres}
+    return truth.Planted(
+        f"lane-short-{number}", "blocks", FILES["barriers"], (end.name,), "short end", "blocks", detail, more
+    )
+
+
+class Work(NamedTuple):
+    """Who does what: inputs of the project by name, tables and texts beside it by file, and what was planted."""
+
+    inputs: dict[str, pd.DataFrame]
+    beside: dict[str, pd.DataFrame]
+    texts: dict[str, str]
+    planted: list[truth.Planted]
+
+
+def at_work(tables: Mapping[str, Any], grids: gpd.GeoDataFrame) -> Work:
+    """Staff, postings, boards, tracks, leave, weather; sites, care addresses, visits, matters; portraits."""
+    team = staff.make_team(grids)
     barriers, buildings = tables["barriers"], tables["buildings"]
-    return {
-        "staff": workers,
-        "postings": postings,
-        "boards": boards.make_boards(grids, tables["units"], barriers, buildings),
-        "tracks": make_tracks(walking, grids, barriers, buildings, tables["water"]),
-        "leave": staff.make_leave(walking, workers),
-        "weather": staff.make_weather(),
-    }
+    hung, missing = boards.make_boards(grids, tables["units"], barriers, buildings)
+    rounds = make_rounds([code for _, code in team.walking], grids, barriers, buildings, tables["water"])
+    walks = list(make_walks(rounds))
+    recorded = phones.record(walks, rounds, team.walking)
+    duties = make_duties(team, rounds, walks, tables["houses"], grids)
+    inputs = {
+        "staff": team.staff, "postings": team.postings, "boards": hung, "tracks": recorded.fixes,
+        "leave": team.leave, "weather": team.weather,
+    }  # fmt: skip
+    texts = {f"{PORTRAITS}/{who}.svg": portrait(who) for who in team.staff["id"]}
+    texts[recorded.gpx[0]] = recorded.gpx[1]
+    planted = [*team.planted, *missing, *recorded.planted, *duties.planted]
+    return Work(inputs, {phones.SHIFTED_FILE: recorded.shifted, **duties.tables}, texts, planted)
 
 
 def _grids(folder: Path) -> gpd.GeoDataFrame:
