@@ -312,6 +312,60 @@ def test_search_by_keyboard(address: str, visit: Callable[..., Visit]) -> None:
     assert page.locator("#nothing").is_visible() and page.locator("#list section:visible").count() == 0
 
 
+def test_an_address_by_keyboard(address: str, visit: Callable[..., Visit]) -> None:
+    found = visit(address)
+    page = found.page
+    field, options = page.locator("#search"), page.locator("#suggestions [role=option]")
+    field.focus()
+    assert field.get_attribute("role") == "combobox" and field.get_attribute("aria-expanded") == "false"
+    page.keyboard.type("清水苑")
+    page.wait_for_function("() => document.querySelectorAll('#suggestions [role=option]').length === 8")
+    assert field.get_attribute("aria-expanded") == "true"
+    assert options.first.inner_text().split("\n") == ["清水苑", "滨河东路20弄 · 柳岸第二网格"]
+    assert page.locator("#list li:visible").count() == 8, "the list stays whole where only an address fits"
+    for key, wanted in (("ArrowDown", 0), ("ArrowDown", 1), ("ArrowUp", 0), ("ArrowUp", None), ("ArrowUp", 7)):
+        page.keyboard.press(key)
+        active = f"suggestion-{wanted}" if wanted is not None else None
+        assert field.get_attribute("aria-activedescendant") == active
+        assert page.locator("#suggestions [aria-selected=true]").count() == (wanted is not None)
+    page.keyboard.press("Escape")
+    assert page.locator("#suggestions").is_hidden() and field.input_value() == "清水苑"
+    assert field.get_attribute("aria-expanded") == "false" and not field.get_attribute("aria-activedescendant")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.activeElement.id === 'panel-title'")
+    assert focused(page).inner_text() == "柳岸第二网格"
+    assert page.locator("#answer").inner_text() == "清水苑属于柳岸第二网格。"
+    assert page.locator(".x-spot").count() == 1 and page.locator("#panel .duty").count() == 1
+    page.keyboard.press("Escape")
+    assert focused(page).get_attribute("id") == "search"
+    assert not [url for url in found.requests if "%E6%B8%85" in url or "清" in url], "nothing typed in an address"
+
+
+def test_an_address_by_mouse_and_one_that_is_unknown(address: str, visit: Callable[..., Visit]) -> None:
+    page = visit(address, "phone").page
+    page.locator("#search").fill("两界")
+    page.locator("#suggestions [role=option]").first.click()
+    page.locator("#answer a").first.wait_for()
+    assert (
+        page.locator("#answer").inner_text().startswith("两界楼跨 2 个网格") and page.locator("#answer a").count() == 2
+    )
+    assert page.locator("#panel").is_hidden() and page.locator("#search").input_value() == "两界楼"
+    page.locator("#search").fill("滨河东路77弄1号")
+    page.keyboard.press("Enter")
+    page.get_by_text("本图上没有查到").wait_for()
+    assert "000-0000-0110" in page.locator("#answer").inner_text()
+
+
+def test_a_time_range_stays_in_one_line(address: str, visit: Callable[..., Visit]) -> None:
+    page = visit(address, "phone").page
+    page.locator(f'#list a[data-code="{FIRST}"]').click()
+    page.locator("#panel").wait_for()
+    ranges = page.locator("#panel [data-field=hours] .nowrap")
+    assert ranges.all_inner_texts() == ["8:30–11:30", "14:00–17:00", "9:00–12:00"]
+    assert {one.evaluate("e => e.getClientRects().length") for one in ranges.all()} == {1}
+
+
 # --- languages, no script, bad days ---------------------------------------------------------------------------------
 
 
@@ -332,9 +386,14 @@ def test_without_script(address: str, visit: Callable[..., Visit]) -> None:
     assert page.locator("img.overview").evaluate("i => i.complete && i.naturalWidth > 0")
     page.locator("#search").fill("书院")
     page.locator("#search-button").click()
-    assert page.locator("#list li").count() == 4
-    page.locator("#list a").first.click()
+    assert page.url == address + "/find" and page.locator(".plain-list li").count() == 4
+    page.locator(".plain-list a").first.click()
     assert page.locator("h1").inner_text() == "书院第一网格"
+    page.goto(address + "/find")
+    page.locator("#search").fill("滨河东路１０弄5号302室")
+    page.keyboard.press("Enter")
+    told = page.locator("main").inner_text()
+    assert page.url == address + "/find" and "滨河东路10弄5号属于柳岸第一网格。" in told and "沈若溪" in told
     page.goto(address + "/where")
     lon, lat = webplace.inside(0, 1)
     page.locator('input[name="lon"]').fill(str(lon))
@@ -392,6 +451,10 @@ def test_pictures(address: str, visit: Callable[..., Visit], name: str, size: st
     page.screenshot(path=SCREENSHOTS / f"{name}-board.png")
     page.goto(f"{address}/grids/{FIRST}")
     page.screenshot(path=SCREENSHOTS / f"{name.replace('map', 'page')}.png", full_page=True)
+    page.goto(address)
+    page.locator("#search").fill("清水苑")
+    page.locator("#suggestions [role=option]").first.wait_for()
+    page.screenshot(path=SCREENSHOTS / f"{name.replace('map', 'find')}.png")
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(246, 246, 243)"
     assert dark == (scheme == "dark")
     assert (SCREENSHOTS / f"{name}-board.png").stat().st_size > 10_000

@@ -9,9 +9,11 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import folium
 import geopandas as gpd
@@ -31,10 +33,13 @@ from folium.plugins import MarkerCluster
 
 import webmap
 from gridgis import crs
+from gridgis.assign.addresses import parse
 from gridgis.errors import GridgisError, InputError, NotFoundError, PlanError, StoreError
+from gridgis.project import Project
 from gridgis.store import open_store
 from webmap import CONTENT_SECURITY_POLICY, create_app, language, layers
 from webmap.errors import status_of
+from webmap.published import Published
 
 FIRST, NOBODY, NO_PHONE, NO_HOURS = "99010100101", "99010100204", "99010100104", "99010100201"
 REQUIRED = "name\nstaff\nphone\nhours"
@@ -250,8 +255,9 @@ def test_board(client: FlaskClient) -> None:
     grid = ["柳岸第一网格", FIRST, "柳岸社区", "居村网格", bounds, "291"]
     people = ["沈若溪", "网格长", "000-0000-0001", "每日 8:30–11:30，14:00–17:00", "走访居民", "顾长安", "专职网格员"]
     for told in (*grid, *people, "监督电话", "000-0000-0110", "社区电话", "000-0000-0200"):
-        assert told in page
+        assert told in re.sub(r'<span class="nowrap">(.*?)</span>', r"\1", page)
     assert 'href="tel:000-0000-0001"' in page
+    assert '每日 <span class="nowrap">8:30–11:30</span>，<span class="nowrap">14:00–17:00</span>' in page
     assert "本公示牌尚缺" not in page and "估算" not in page
 
 
@@ -445,6 +451,181 @@ def test_a_position_is_neither_logged_nor_kept(client: FlaskClient, caplog: pyte
     assert not [link for link in Page(page.text).links() if "113.00182" in link]
 
 
+# --- an address, a compound, a name -----------------------------------------------------------------------------------
+
+
+def find(client: FlaskClient, text: str, lang: str = "zh") -> Any:
+    answer = client.post(f"/find?lang={lang}", data={"q": text}, headers={"Accept": "application/json"})
+    assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store"
+    return answer.json
+
+
+def suggest(client: FlaskClient, text: str) -> Any:
+    answer = client.post("/suggest?lang=zh", data={"q": text})
+    assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store"
+    return answer.json
+
+
+def codes_of(answer: Any) -> list[str]:
+    return [grid["code"] for grid in answer["grids"]]
+
+
+def test_every_building_is_found_in_the_grids_that_hold_it(client: FlaskClient) -> None:
+    grids, buildings = webplace.grids(), webplace.buildings()
+    wide = str.maketrans("0123456789", "０１２３４５６７８９")
+    for address, shape in zip(buildings["address"], buildings.geometry, strict=True):
+        held = shapely.area(shapely.intersection(grids.geometry, shape)) / shape.area >= 0.05
+        wanted = sorted(grids["code"][held])
+        assert wanted
+        for written in (address, address.translate(wide), f"{address}2单元３０２室", f" {address}302", address[:-1]):
+            answer = find(client, written)
+            assert codes_of(answer) == wanted, written
+            assert shape.contains(shapely.Point(answer["lon"], answer["lat"]))
+            assert answer["said"].startswith(address)
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "codes"),
+    [
+        ("滨河东路10弄5号", "滨河东路10弄5号属于柳岸第一网格。", [FIRST]),
+        ("某市某区滨河东路十弄5號", "滨河东路10弄5号属于柳岸第一网格。", [FIRST]),
+        ("清水苑", "清水苑属于柳岸第二网格。", ["99010100102"]),
+        ("清水苑3号楼501室", "滨河东路20弄3号属于柳岸第二网格。", ["99010100102"]),
+        ("清水苑99号", "本图上没有这个门牌号。清水苑属于柳岸第二网格。", ["99010100102"]),
+        ("滨河东路20弄99号", "本图上没有这个门牌号。清水苑属于柳岸第二网格。", ["99010100102"]),
+        ("书院商厦", "书院商厦属于书院第四网格。", ["99010100204"]),
+        ("两界楼", "两界楼跨 2 个网格，任何一个网格都可以受理。", ["99010100201", "99010100203"]),
+        ("书院新村", "书院新村跨 2 个网格，任何一个网格都可以受理。", ["99010100201", "99010100203"]),
+        ("滨河东路", "符合的网格有 2 个，输入门牌号可查到您所在的网格。", [FIRST, "99010100102"]),
+        ("罗小满", "查到书院第一网格。", [NO_HOURS]),
+        (NO_PHONE, "查到柳岸第四网格。", [NO_PHONE]),
+        ("滨河东路30弄1号", "本图上没有查到，请核对文字，或在地图上点击所在位置。", []),
+        ("滨河东路1", "本图上没有查到，请核对文字，或在地图上点击所在位置。", []),
+        ("%_'\"<b>", "本图上没有查到，请核对文字，或在地图上点击所在位置。", []),
+    ],
+)
+def test_what_is_typed_is_answered(client: FlaskClient, text: str, said: str, codes: list[str]) -> None:
+    answer = find(client, text)
+    assert (answer["said"], codes_of(answer), answer["choices"]) == (said, codes, [])
+    assert answer["ask"] == (None if codes else {"text": "请拨打监督电话：", "phone": "000-0000-0110"})
+    page = client.post("/find", data={"q": text}).text
+    assert [link[7:] for link in dict.fromkeys(Page(page).links()) if link.startswith("/grids/")] == codes
+    assert said in re.sub(r"<[^>]*>", "", page) or "<b>" in text
+
+
+def test_an_answer_tells_people_phones_and_hours(app: Flask, client: FlaskClient) -> None:
+    page = client.post("/find", data={"q": "滨河东路10弄5号"}).text
+    for told in ("柳岸第一网格", FIRST, "沈若溪", "网格长", "tel:000-0000-0001", "在岗", "监督电话", "000-0000-0110"):
+        assert told in page
+    assert "目前无人任职。" in client.post("/find", data={"q": "书院商厦"}).text
+    assert "请输入地址" in client.post("/find", headers={"Accept": "application/json"}).json["detail"]
+    assert client.get("/find?q=滨河东路10弄5号").text.count("滨河东路") == 0, "by POST only"
+
+
+def test_several_places_are_choices_unless_one_grid_has_them(place: Callable[..., FlaskClient]) -> None:
+    def change(tables: dict[str, Any]) -> None:
+        frame = tables["building"]
+        frame.loc[[0, 1], "address"] = ["幸福一村1栋1号", "幸福二村1栋1号"]
+        frame.loc[[2, 60], "address"] = ["和平一村1栋1号", "和平二村1栋1号"]
+
+    client = place(change)
+    assert codes_of(find(client, "幸福")) == [FIRST], "both are in it"
+    answer = find(client, "和平")
+    assert answer["said"] == "符合的地点不止一处，请选择：" and answer["grids"] == []
+    assert [c["label"] for c in answer["choices"]] == ["和平一村1栋1号", "和平二村1栋1号"]
+    page = client.post("/find", data={"q": "和平"}).text
+    assert '<button class="quiet" name="q" value="和平二村1栋1号">' in page
+    for choice in answer["choices"]:
+        assert len(codes_of(find(client, choice["label"]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("清", ["清水苑", "滨河东路20弄1号"]),
+        ("滨河东路2", ["清水苑", "滨河东路20弄1号", "滨河东路20弄2号"]),
+        ("滨河东路２０弄3号301室", ["滨河东路20弄3号", "清水苑"]),
+        ("新村", ["书院新村"]),
+        ("两界", ["两界楼"]),
+        ("7", []),
+        ("", []),
+        ("沈若溪", []),
+    ],
+)
+def test_suggestions(client: FlaskClient, text: str, first: list[str]) -> None:
+    found = suggest(client, text)
+    assert [place["label"] for place in found][: len(first)] == first
+    assert len(found) <= 8 and bool(found) == bool(first)
+    for given in found:
+        assert set(given) == {"label", "address", "grid"}
+        assert find(client, given["label"])["said"].startswith(given["label"])
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_each_half_of_what_is_typed_is_taken(client: FlaskClient, lang: str) -> None:
+    for text in ("滨河东路10弄5号", "x" * 5000, "号" * 200, "1-2-3", "〇十百", "\x00\ud7ff", "路", "甲"):
+        for end in range(1, min(len(text), 40) + 1):
+            assert len(suggest(client, text[:end])) <= 8
+        assert find(client, text, lang)["said"]
+
+
+def test_what_is_typed_is_neither_logged_nor_kept(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    parse.cache_clear()
+    for _ in range(2):
+        answer = client.post("/find", data={"q": "滨河东路10弄5号4407室"})
+        client.post("/suggest", data={"q": "滨河东路10弄5号4407室"})
+    assert "滨河东路10弄5号属于" in answer.text and "4407" not in caplog.text
+    assert "4407" not in str(answer.headers) and not [x for x in Page(answer.text).links() if "4407" in x]
+    misses = parse.cache_info().misses
+    parse("滨河东路10弄5号4407室")
+    assert parse.cache_info().misses == misses + 1, "the parser had kept it"
+
+
+# --- on duty now ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "first", "second"),
+    [
+        ("2026-03-02 09:30", "现在在岗（按公布的时间）", "现在在岗（按公布的时间）"),
+        ("2026-03-02 11:45", "现在不在岗，下次：今天 14:00", "现在在岗（按公布的时间）"),
+        ("2026-03-06 20:00", "现在不在岗，下次：明天 8:30", "现在不在岗，下次：周一 9:00"),
+    ],
+)
+def test_who_is_on_duty_now(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, now: str, first: str, second: str
+) -> None:
+    monkeypatch.setattr(Published, "now", lambda self: datetime.fromisoformat(now))
+    board = client.get(f"/grids/{FIRST}", headers={"Accept": "application/json"}).json
+    assert [person["duty"] for person in board["staff"]] == [first, second]
+    page = get(client, f"/grids/{FIRST}")
+    assert first in page and second in page
+    english = get(client, f"/grids/{FIRST}?lang=en")
+    assert ("On duty now" in english) == ("现在在岗" in first + second)
+
+
+def test_the_clock_is_that_of_the_place(place: Callable[..., FlaskClient]) -> None:
+    client = place(parameters='{"timezone": "Pacific/Kiritimati"}')
+    shown = client.application.extensions["gridgis"].current()
+    there = datetime.now(ZoneInfo("Pacific/Kiritimati")).replace(tzinfo=None)
+    assert abs((shown.now() - there).total_seconds()) < 60
+
+
+def test_hours_that_are_not_certain_are_shown_as_they_are(place: Callable[..., FlaskClient]) -> None:
+    def change(tables: dict[str, Any]) -> None:
+        tables["staff"]["hours"] = "工作日 9:00–12:00，节假日除外"
+
+    client = place(change)
+    page = get(client, f"/grids/{FIRST}")
+    assert "在岗" not in page and "节假日除外" in page
+
+
+def test_without_hours_a_board_says_so(client: FlaskClient) -> None:
+    page = re.sub(r"\s+", "", get(client, f"/grids/{NO_HOURS}"))
+    assert "接待时间未公布。" in page and "请来电询问。" in page and "在岗" not in page
+
+
 # --- layers -----------------------------------------------------------------------------------------------------------
 
 
@@ -535,12 +716,71 @@ def test_nothing_about_residents(place: Callable[..., FlaskClient]) -> None:
         tables["staff"]["identity"] = "SECRETIDENTITY"
 
     client = place(inhabit)
-    addresses = ["/", "/map.js", "/layers/grids.geojson", "/layers/context.geojson", "/overview.svg", f"/grids/{FIRST}"]
+    addresses = [
+        "/", "/map.js", "/layers/grids.geojson", "/layers/context.geojson", "/overview.svg", f"/grids/{FIRST}", "/find",
+    ]  # fmt: skip
     answers = [client.get(a).text for a in addresses]
     answers += [get(client, f"/grids/{FIRST}", Accept="application/json"), where(client, *webplace.inside(0, 0)).text]
     for text in answers:
         assert not re.search(r"SECRET|秘密|876543|876,543", text)
     assert client.get(f"/grids/{FIRST}", headers={"Accept": "application/json"}).json["households"] == ""
+
+
+def everything_public(client: FlaskClient, typed: list[str]) -> str:
+    """All that the public can have: each page in each language, each layer, and the answers to what is typed."""
+    rules = {rule.rule for rule in client.application.url_map.iter_rules() if rule.endpoint != "static"}
+    fixed = ["/", "/map.js", "/overview.svg", "/where", "/find", "/layers/grids.geojson", "/layers/context.geojson"]
+    known = {"/grids/<path:code>", "/layers/<name>.geojson", "/leaflet/<path:name>", "/suggest"}
+    assert rules == known | set(fixed) - {"/layers/grids.geojson", "/layers/context.geojson"}
+    codes = [f["id"] for f in client.get("/layers/grids.geojson").json["features"]]
+    answers = [
+        client.get(f"{a}?lang={lang}") for a in [*fixed, *(f"/grids/{c}" for c in codes)] for lang in ("zh", "en")
+    ]
+    answers += [client.get(f"/grids/{c}", headers={"Accept": "application/json"}) for c in codes]
+    assert {a.status_code for a in answers} == {200}
+    for text in typed:
+        for path in ("/find", "/suggest"):
+            answers.append(client.post(path + "?lang=zh", data={"q": text}, headers={"Accept": "application/json"}))
+    # As it is read, not as it is escaped.
+    return "\n".join(
+        json.dumps(a.json, ensure_ascii=False) if a.mimetype == "application/json" else a.text for a in answers
+    )
+
+
+ROOM_LEVEL = r"\d+\s*室|\d单元"
+
+
+def test_no_house_person_or_room_in_all_that_is_public(place: Callable[..., FlaskClient]) -> None:
+    def inhabit(tables: dict[str, Any]) -> None:
+        addresses = tables["building"]["address"]
+        codes = [f"HX{i:04d}" for i in range(len(addresses))]
+        tables["house"] = gpd.GeoDataFrame(
+            {"code": codes, "address": addresses + "2单元302室", "households": 1},
+            geometry=tables["building"].geometry.representative_point(), crs=4326,
+        )  # fmt: skip
+        tables["person"] = pd.DataFrame({"id": [f"PX{i:04d}" for i in range(99)], "house": codes[0]})
+        tables["building"].loc[0, "address"] = "滨河东路10弄1号2单元302室"
+
+    client = place(inhabit)
+    typed = [*webplace.buildings()["address"] + "302室", "302室", "室", "HX0001", "PX0001", "滨河东路10弄1号2单元302室"]
+    text = everything_public(client, typed)
+    assert "滨河东路10弄2号属于" in text and len(text) > 50_000
+    assert re.findall(rf"HX\d{{4}}|PX\d{{4}}|{ROOM_LEVEL}", text) == []
+
+
+def test_no_house_person_or_room_of_the_sample(sample: Path, built: Path) -> None:
+    path = Project.load(sample / "project.toml").store
+    with open_store(path) as store:
+        tables = {name: store.load(name) for name in ("house", "person", "building")}
+    assert built.is_dir() and min(len(table) for table in tables.values()) > 500
+    houses, persons = tables["house"], tables["person"]
+    known = sorted(tables["building"]["address"].dropna())
+    typed = [*houses["address"].dropna().iloc[::97], *persons["address"].dropna().iloc[::197], *known[::7]]
+    text = everything_public(create_app({"STORE": path}).test_client(), typed)
+    words = set(re.findall(r"[0-9A-Za-z-]{3,}", text))
+    assert words & {*houses["code"], *persons["id"]} == set()
+    assert re.findall(ROOM_LEVEL, text) == []
+    assert sum(f'"label": "{address}"' in text for address in known[::7]) > 80
 
 
 NASTY = "<img src=x onerror=alert(1)>{{7*7}}${alert(2)}</script><script>alert(3)</script>\"'&"

@@ -83,16 +83,35 @@ def barriers() -> gpd.GeoDataFrame:
 
 
 def buildings() -> gpd.GeoDataFrame:
-    shapes = []
+    """Each cell is a lane of the street on its left; one building has a name, another one stands in two grids."""
+    shapes, addresses = [], []
     for column in range(4):
         for row in range(2):
+            number = 0
             for i, x in enumerate(np.linspace(0.14, 0.74, 4)):
                 for j, y in enumerate(np.linspace(0.16, 0.76, 4)):
                     if (i + 2 * j + column) % 5:
                         wide, high = (0.13, 0.06) if column % 2 else (0.1, 0.07)
                         shapes.append(bent(shapely.box(column + x, row + y, column + x + wide, row + y + high), 1))
+                        number += 1
+                        addresses.append(f"{_STREETS[column]}{10 + 10 * row}弄{number}号")
     codes = [f"B{i:04d}" for i in range(len(shapes))]
-    return gpd.GeoDataFrame({"code": codes, "kind": "residential", "households": 24}, geometry=shapes, crs="EPSG:4326")
+    frame = gpd.GeoDataFrame({"code": codes, "kind": "residential", "households": 24}, geometry=shapes, crs="EPSG:4326")
+    frame["name"], frame["address"] = None, addresses
+    frame.loc[len(frame) - 1, "name"] = "书院商厦"
+    frame.loc[len(frame)] = {"code": "B9999", "kind": "commercial", "households": 0, "name": "两界楼",
+                             "address": "北辰路7号", "geometry": bent(shapely.box(2.9, 0.04, 3.1, 0.1))}  # fmt: skip
+    return frame
+
+
+def compounds() -> gpd.GeoDataFrame:
+    """Two lanes with names, one of them in two grids."""
+    rows = [
+        ("C1", "清水苑", "managed", "滨河东路20弄", shapely.box(0.1, 1.1, 0.9, 1.9)),
+        ("C2", "书院新村", "mixed", None, shapely.box(2.6, 0.2, 3.4, 0.9)),
+    ]
+    frame = gpd.GeoDataFrame(rows, columns=["code", "name", "kind", "address", "geometry"], crs="EPSG:4326")
+    return frame.set_geometry([bent(shape) for shape in frame.geometry], crs="EPSG:4326")
 
 
 def staff() -> pd.DataFrame:
@@ -142,6 +161,7 @@ def make_store(path: Path, change: Callable[[dict[str, Any]], None] | None = Non
     """Write the place's store to `path`; `change` may alter the tables first."""
     tables: dict[str, Any] = {
         "grid": grids(), "unit": units(), "barrier": barriers(), "water": water(), "building": buildings(),
+        "compound": compounds(),
         "staff": staff(), "posting": postings(),
     }  # fmt: skip
     if change is not None:

@@ -18,6 +18,7 @@ _COOKIE = "lang"
 _YEAR = 31_536_000
 #: A Chinese character.
 HAN = re.compile(r"[\u3400-\u9fff]")
+_RANGE = re.compile(r"(\d{1,2}[:：]\d{2}\s*[-‐-―−~～〜]\s*\d{1,2}[:：]\d{2})")
 
 ROLES = {
     "grid head": lazy_gettext("Grid head"),
@@ -94,9 +95,23 @@ def remember(response: Response) -> Response:
     return response
 
 
+def whole(text: str) -> Markup:
+    """`text` with each time range kept in one line: 8:30–11:30 does not break at its dash.
+
+    Examples
+    --------
+    >>> whole("每日 8:30–11:30 <b>")
+    Markup('每日 <span class="nowrap">8:30–11:30</span> &lt;b&gt;')
+    """
+    parts = _RANGE.split(text)
+    return Markup("").join(
+        Markup('<span class="nowrap">{}</span>').format(p) if i % 2 else p for i, p in enumerate(parts)
+    )
+
+
 def spoken(text: object) -> Markup:
     """`text` marked as Chinese where the page around it is not, so that it is read and drawn as Chinese."""
-    words = "" if text is None else str(text)
+    words = whole("" if text is None else str(text))
     if current() != "zh" and HAN.search(words):
         return Markup('<span lang="{}">{}</span>').format(TAGS["zh"], words)
     return Markup("{}").format(words)

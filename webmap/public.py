@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import unicodedata
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
 import xstatic.pkg.leaflet
+from babel.dates import format_date as format_day
 from flask import (
     Blueprint,
     Response,
@@ -27,8 +29,10 @@ from werkzeug.exceptions import BadRequest, NotFound
 from gridgis import crs
 from gridgis.errors import NotFoundError
 from gridgis.publish.boards import Board
+from gridgis.publish.hours import is_open, next_opening, read_hours
 from webmap import language, layers
 from webmap.errors import wants_json
+from webmap.finding import LONGEST, SUGGESTIONS, Place
 from webmap.published import Published, Shelf
 
 blueprint = Blueprint("public", __name__)
@@ -107,6 +111,35 @@ def where() -> Response:
     return response
 
 
+@blueprint.post("/suggest")
+def suggest() -> Response:
+    """What a visitor may mean who types an address or the name of a compound or building; neither kept nor logged."""
+    shown = published()
+    places = [_place(shown, place) for place in shown.finder.suggest(request.form.get("q", ""))]
+    response = jsonify(places)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.route("/find", methods=["GET", "POST"])
+def find() -> Response:
+    """The grid of an address, compound, building, street or member of staff, as a page or as JSON.
+
+    Asked by POST only, so that an address stands in no address line, history or log; by GET it is the empty form.
+    """
+    shown = published()
+    asked = request.form.get("q", "").strip()[:LONGEST]
+    answer = _found(shown, asked) if asked else None
+    if wants_json():
+        if answer is None:
+            raise BadRequest(gettext("Please enter an address, a compound, a street or a name."))
+        response = jsonify({**answer, "grids": [_light(grid) for grid in answer["grids"]]})
+    else:
+        response = make_response(render_template("find.html", answer=answer, q=asked, shown=shown))
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 @blueprint.get("/layers/<name>.geojson")
 def layer(name: str) -> Response:
     """A layer of the map: ``grids`` or ``context``."""
@@ -158,6 +191,8 @@ def _map(shown: Published) -> layers.MapParts:
         "grids": url_for("public.layer", name="grids", r=mark),
         "context": url_for("public.layer", name="context", r=mark),
         "where": url_for("public.where"),
+        "find": url_for("public.find"),
+        "suggest": url_for("public.suggest"),
     }
     return layers.draw_map(shown.grids.total_bounds.tolist(), addresses, scripts, styles)
 
@@ -194,6 +229,7 @@ def _board(shown: Published, row: int, made: Board) -> dict[str, Any]:
             "phone": person.phone,
             "duties": person.duties,
             "hours": person.hours,
+            **_duty(person.hours, shown.now()),
             "photo": person.photo if person.photo.startswith("data:image/") else "",
         }
         for person in made.staff
@@ -209,6 +245,23 @@ def _board(shown: Published, row: int, made: Board) -> dict[str, Any]:
         "missing": missing,
         "ask": _whom_to_ask(made),
     }
+
+
+def _duty(text: str, now: datetime) -> dict[str, Any]:
+    """Whether somebody is on duty now and when next, where the hours can be read with certainty."""
+    week = read_hours(text)
+    if week is None:
+        return {"duty": "", "on_duty": False}
+    if is_open(week, now):
+        return {"duty": gettext("On duty now, by the published hours"), "on_duty": True}
+    then = next_opening(week, now)
+    days = (then.date() - now.date()).days
+    named = {0: gettext("today"), 1: gettext("tomorrow")}
+    # In a week's time the name of today is not enough.
+    pattern = "EEE" if days < 7 else "MMM d" if language.current() == "en" else "M月d日"
+    day = named.get(days) or format_day(then.date(), pattern, locale=language.current())
+    when = gettext("%(day)s %(time)s", day=day, time=f"{then.hour}:{then.minute:02d}")
+    return {"duty": gettext("Not on duty now; next: %(when)s", when=when), "on_duty": False}
 
 
 def _households(grid: Any) -> str:
@@ -275,6 +328,61 @@ def _answer(shown: Published, lon: float, lat: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _place(shown: Published, place: Place) -> dict[str, Any]:
+    """A place as it is suggested: what it is called, its address, its grid or how many it lies in."""
+    name = str(shown.grids["name"].iat[place.rows[0]] or shown.grids["code"].iat[place.rows[0]])
+    grid = name if len(place.rows) == 1 else gettext("in %(count)s grids", count=len(place.rows))
+    return {"label": place.label, "address": place.address, "grid": grid}
+
+
+def _found(shown: Published, asked: str) -> dict[str, Any]:
+    """The answer to a text. A place in several grids, and a text that fits several places, gets them all."""
+    places, number_known = shown.finder.find(asked)
+    rows = {row for place in places for row in place.rows}
+    boards = shown.boards()
+    if len(places) != 1:
+        words = _folded(asked).split()
+        entries = {row: _entry(shown, row, boards[code])["search"] for code, row in shown.rows.items()}
+        rows |= {row for row, known in entries.items() if words and all(word in known for word in words)}
+    grids = [_board(shown, row, boards[str(shown.grids["code"].iat[row])]) for row in sorted(rows)]
+    one = places[0] if len(places) == 1 else None
+    several = len(places) > 1 and len(grids) > 1 and len(places) <= SUGGESTIONS
+    said = _said(one.label if one else "", grids, choices=several)
+    if one and not number_known:
+        said = gettext("This house number is not on the map. %(said)s", said=said)
+    return {
+        "said": said,
+        "grids": [] if several else grids,
+        "choices": [_place(shown, place) for place in places] if several else [],
+        "lon": one.lon if one else None,
+        "lat": one.lat if one else None,
+        "ask": None if grids else _whom_to_call(shown),
+    }
+
+
+def _said(label: str, grids: list[dict[str, Any]], *, choices: bool) -> str:
+    """The sentence before an answer."""
+    count = len(grids)
+    name = grids[0]["name"] if grids else ""
+    if not grids:
+        said = gettext("Nothing on this map fits. Check the spelling, or click your place on the map.")
+    elif choices:
+        said = gettext("Several places fit. Which one is it?")
+    elif label and count == 1:
+        said = gettext("%(place)s is in %(name)s.", place=label, name=name)
+    elif label:
+        said = gettext("%(place)s lies in %(count)s grids; each of them can help.", place=label, count=count)
+    elif count == 1:
+        said = gettext("What you entered leads to %(name)s.", name=name)
+    else:
+        said = gettext("%(count)s grids fit. With a house number you find yours.", count=count)
+    return str(said)
+
+
+def _light(grid: dict[str, Any]) -> dict[str, Any]:
+    return {name: grid[name] for name in ("code", "name", "url", "colour")}
+
+
 def _whom_to_call(shown: Published) -> dict[str, str] | None:
     phone = shown.settings.get("supervision_phone", "")
     return {"text": gettext("Please call the supervision line:"), "phone": phone} if phone else None
@@ -293,5 +401,6 @@ def _script_words() -> dict[str, str]:
         "failed": gettext("The map's data could not be loaded. The list and the boards still work."),
         "board_failed": gettext("The board could not be loaded. Open its page instead:"),
         "locating": gettext("Looking for your position …"),
+        "suggested": gettext("{count} suggestions; arrow keys choose"),
         "no_position": gettext("Your position is not available. Click the map or type coordinates."),
     }

@@ -27,6 +27,7 @@ from gridgis.schema import BARRIER_CLASSES
 from gridgis.store import Store, open_store
 from webmap import layers
 from webmap.extent import Sheet
+from webmap.finding import Finder
 
 #: A point so near to a border is told of both sides, metres: coordinates are rarely better.
 BORDER_M = 2.0
@@ -57,7 +58,9 @@ class Published:
         self.units = _names(store.load("unit"))
         self.barriers = features.context(_places(store, "barrier"), "barrier")
         self.water = features.context(_places(store, "water"), "water")
-        self.buildings = features.context(_places(store, "building"), "building")
+        buildings = _places(store, "building")
+        self.buildings = features.context(buildings, "building")
+        self.finder = Finder(self.grids, buildings, _places(store, "compound"))
         self._staff = store.load("staff")
         self._postings = store.load("posting")
         self._locator = GridLocator(self.grids)
@@ -129,13 +132,13 @@ class Published:
         near = tree.query(tree.geometries[row], predicate="dwithin", distance=BORDER_M)
         return sorted(int(r) for r in near if r != row)
 
-    def today(self) -> date:
-        """The date at the place."""
-        return datetime.now(self._zone).date()
+    def now(self) -> datetime:
+        """The time at the place, as its clocks show it."""
+        return datetime.now(self._zone).replace(tzinfo=None)
 
     def boards(self) -> dict[str, Board]:
         """The board of each grid as of today, by code."""
-        today = self.today()
+        today = self.now().date()
         kept = self._boards
         if kept is None or kept[0] != today:
             self._boards = kept = (today, self._make_boards(today))

@@ -332,14 +332,27 @@
     const note = card.querySelector('[data-row="no_phone"]');
     note.hidden = Boolean(person.phone);
     note.append(...askLine(ask));
+    card.querySelector('[data-row="no_hours"]').hidden = Boolean(person.hours);
+    card.querySelector(".duty").classList.toggle("on", person.on_duty);
     return card;
+  }
+
+  // A time range does not break at its dash.
+  function whole(text) {
+    return text.split(/(\d{1,2}[:：]\d{2}\s*[-‐-―−~～〜]\s*\d{1,2}[:：]\d{2})/).map((part, i) => {
+      if (i % 2 === 0) return part;
+      const span = document.createElement("span");
+      span.className = "nowrap";
+      span.textContent = part;
+      return span;
+    });
   }
 
   // Writes the values into the elements that name them, as text; rows without a value are hidden.
   function write(root, values) {
     for (const element of root.querySelectorAll("[data-field]")) {
       const value = String(values[element.dataset.field] || "");
-      element.textContent = value;
+      element.replaceChildren(...whole(value));
       if (/[\u3400-\u9fff]/.test(value)) element.lang = "zh-Hans";
       else element.removeAttribute("lang");
       if (element.classList.contains("phone")) element.href = "tel:" + value.replace(/\s/g, "");
@@ -357,14 +370,17 @@
   }
 
   function startPanel(state) {
-    const close = () => {
-      const code = state.chosen;
+    state.closePanel = () => {
       clearChoice(state);
       placeLabels(state);
       byId("panel").hidden = true;
-      say("");
       history.replaceState(null, "", location.pathname + location.search);
       keepHash();
+    };
+    const close = () => {
+      const code = state.chosen;
+      state.closePanel();
+      say("");
       const back = state.from && state.from.isConnected ? state.from : linkTo(code);
       if (back) back.focus();
       state.from = null;
@@ -404,8 +420,9 @@
     const items = [...document.querySelectorAll("#list li[data-search]")];
     const sections = [...document.querySelectorAll("#list section")];
     const total = items.length;
-    const filter = () => {
-      const asked = field.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+    // Where nothing in the list fits but an address does, the list stays whole.
+    const filter = (keep) => {
+      const asked = keep ? [] : field.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
       let count = 0;
       for (const item of items) {
         item.hidden = !asked.every((word) => item.dataset.search.includes(word));
@@ -415,16 +432,141 @@
       byId("nothing").hidden = count > 0;
       const said = asked.length ? state.words.found : state.words.all;
       byId("count").textContent = said.replace("{count}", count).replace("{total}", total);
+      return count;
     };
-    field.addEventListener("input", filter);
+    const find = (text) => {
+      box.close();
+      field.value = text;
+      filter(true);
+      findText(state, text);
+    };
+    const box = suggestions(state, field, find, (any) => { if (filter() === 0 && any) filter(true); });
+    field.addEventListener("input", () => { filter(); box.ask(); });
     byId("search-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      const first = items.find((item) => !item.hidden);
-      if (!first || !field.value.trim()) return;
-      state.from = field;
-      choose(state, first.querySelector("a").dataset.code, { focus: true, move: true });
+      if (field.value.trim()) find(box.chosen() || field.value.trim());
     });
     if (field.value && !new URLSearchParams(location.search).get("q")) filter();
+  }
+
+  // The list below the search field: places that fit what is typed. Arrow keys, Enter, Escape; or a click.
+  function suggestions(state, field, find, arrived) {
+    const list = byId("suggestions");
+    let options = [], at = -1, timer = 0, turn = 0;
+    const attributes = { role: "combobox", "aria-autocomplete": "list", "aria-controls": list.id, "aria-expanded": "false" };
+    for (const [name, value] of Object.entries(attributes)) field.setAttribute(name, value);
+    list.setAttribute("role", "listbox");
+
+    const open = (on) => {
+      list.hidden = !on;
+      field.setAttribute("aria-expanded", String(on));
+      if (!on) point(-1);
+    };
+    const point = (to) => {
+      at = to;
+      list.querySelectorAll("li").forEach((li, i) => {
+        li.setAttribute("aria-selected", String(i === at));
+        if (i === at) li.scrollIntoView({ block: "nearest" });
+      });
+      if (at < 0) field.removeAttribute("aria-activedescendant");
+      else field.setAttribute("aria-activedescendant", "suggestion-" + at);
+    };
+    const close = () => { turn += 1; clearTimeout(timer); options = []; open(false); };
+    const draw = () => {
+      list.replaceChildren(...options.map((place, i) => {
+        const li = document.createElement("li");
+        li.id = "suggestion-" + i;
+        li.setAttribute("role", "option");
+        li.append(...placeWords(place));
+        li.addEventListener("pointerdown", (event) => event.preventDefault());  // the field keeps the focus
+        li.addEventListener("click", () => find(place.label));
+        return li;
+      }));
+      open(options.length > 0);
+      byId("suggested").textContent = options.length ? state.words.suggested.replace("{count}", options.length) : "";
+    };
+    const ask = () => {
+      clearTimeout(timer);
+      const mine = turn += 1;
+      const text = field.value.trim();
+      if (!text) { close(); return; }
+      timer = setTimeout(async () => {
+        let found;
+        try {
+          found = await post(state.addresses.suggest, { q: text });
+        } catch (error) {
+          found = [];  // the list of grids still filters, and Enter still asks
+        }
+        if (mine !== turn) return;
+        options = found;
+        draw();
+        arrived(options.length > 0);
+      }, 180);
+    };
+    field.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (step && options.length) {
+        event.preventDefault();
+        open(true);
+        // Past either end nothing is chosen, then the other end.
+        point((at + 1 + step + options.length + 1) % (options.length + 1) - 1);
+      } else if (event.key === "Escape" && !list.hidden) {
+        event.preventDefault();
+        event.stopPropagation();
+        open(false);
+      }
+    });
+    field.addEventListener("blur", () => open(false));
+    return { ask, close, chosen: () => (at >= 0 ? options[at].label : "") };
+  }
+
+  // What a place is called, and below it its address and grid.
+  function placeWords(place) {
+    const name = document.createElement("b");
+    const more = document.createElement("small");
+    name.textContent = place.label;
+    more.textContent = [place.address, place.grid].filter(Boolean).join(" · ");
+    name.lang = more.lang = "zh-Hans";
+    return [name, " ", more];
+  }
+
+  function post(address, values) {
+    const lang = document.documentElement.lang.slice(0, 2);
+    return get(address + "?lang=" + lang, { method: "POST", body: new URLSearchParams(values) });
+  }
+
+  // Asked by POST: what is typed stands in no address and no history.
+  async function findText(state, text) {
+    let answer;
+    try {
+      answer = await post(state.addresses.find, { q: text });
+    } catch (error) {
+      say(error.message);
+      return;
+    }
+    const one = answer.grids.length === 1;
+    say(answer.said, one ? [] : answer.grids, answer.grids.length > 0);
+    const box = byId("answer");
+    box.append(...askLine(answer.ask));
+    if (answer.choices.length) {
+      const choices = document.createElement("div");
+      choices.className = "choices";
+      choices.append(...answer.choices.map((place) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.className = "quiet";
+        button.append(...placeWords(place));
+        button.addEventListener("click", () => { byId("search").value = place.label; findText(state, place.label); });
+        return button;
+      }));
+      box.append(choices);
+    }
+    if (answer.lon !== null) showSpot(state, [answer.lat, answer.lon]);
+    else if (state.spot) state.spot.remove();
+    state.from = byId("search");
+    if (one) choose(state, answer.grids[0].code, { focus: true, move: true });
+    else if (!byId("panel").hidden) state.closePanel();
   }
 
   // --- which grid am I in -------------------------------------------------------------------------------------------
@@ -455,9 +597,8 @@
 
   // Asked by POST: a position stands in no address and no history.
   async function ask(state, data) {
-    const lang = document.documentElement.lang.slice(0, 2);
     try {
-      const answer = await get(state.addresses.where + "?lang=" + lang, { method: "POST", body: new URLSearchParams(data) });
+      const answer = await post(state.addresses.where, data);
       showSpot(state, [answer.lat, answer.lon]);
       say(answer.said, answer.grids.length > 1 ? answer.grids : [], answer.grids.length > 0);
       byId("answer").append(...askLine(answer.ask));
