@@ -111,15 +111,18 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
     inputs, folder = project.inputs, project.path.parent
     tables: Frames = dict.fromkeys(INPUTS)
     tables["tracks"] = None
-    tables["boundary"] = read(_at(folder, inputs["boundary"][0]), table="boundary")
+    datum = project.datum
+    tables["boundary"] = read(_at(folder, inputs["boundary"][0]), table="boundary", datum=datum.get("boundary"))
     if "osm" in inputs:
         layers = read_osm(Path(_at(folder, inputs["osm"][0])), tables["boundary"])
         tables.update({name: layers[name] for name in _FROM_OSM if len(layers[name])})
     for name, table in INPUTS.items():
         if name in inputs and name != "boundary":
-            tables[name] = read(_at(folder, inputs[name][0]), table=table)
+            tables[name] = read(_at(folder, inputs[name][0]), table=table, datum=datum.get(name))
     if "tracks" in inputs:
-        tables["tracks"] = read_tracks([Path(_at(folder, spec)) for spec in inputs["tracks"]])
+        tables["tracks"] = read_tracks(
+            [Path(_at(folder, spec)) for spec in inputs["tracks"]], datum=datum.get("tracks")
+        )
     if tables["houses"] is None and tables["buildings"] is not None:
         inside = tables["buildings"].to_crs(tables["boundary"].crs)
         inside = inside[inside.intersects(tables["boundary"].union_all())]

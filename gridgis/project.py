@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gridgis.crs import DATUMS
 from gridgis.errors import InputError
 
 #: The inputs of a project file and the table each is read as; ``osm`` and ``tracks`` have readers of their own.
@@ -29,6 +30,7 @@ class Project:
     store: Path
     out: Path
     inputs: Mapping[str, tuple[str, ...]]
+    datum: Mapping[str, str] = field(default_factory=dict)
     publish: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -48,9 +50,10 @@ class Project:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"not a project file: {error}", source=path) from error
         known = {
-            "": {"project", "inputs", "publish"},
+            "": {"project", "inputs", "datum", "publish"},
             "project": {"name", "title", "profile", "store", "out"},
             "inputs": {*INPUTS, "osm", "tracks"},
+            "datum": {*INPUTS, "tracks"},
             "publish": {"supervision_phone", "community_phone", "sources", "review_number"},
         }
         _check_keys(data, known, path)
@@ -62,6 +65,7 @@ class Project:
                 found=", ".join(inputs) or "nothing",
                 wanted="boundary, and osm or barriers (or grids)",
             )
+        _check_datums(data.get("datum", {}), inputs, path)
         head, folder = data.get("project", {}), path.parent
         name = str(head.get("name", path.stem))
         out = folder / str(head.get("out", "out"))
@@ -73,8 +77,19 @@ class Project:
             store=folder / str(head["store"]) if "store" in head else out / "gridgis.sqlite",
             out=out,
             inputs=inputs,
+            datum=data.get("datum", {}),
             publish=data.get("publish", {}),
         )
+
+
+def _check_datums(datums: Mapping[str, Any], inputs: Mapping[str, Any], path: Path) -> None:
+    for name, datum in datums.items():
+        if name not in inputs:
+            raise InputError(f"[datum] names {name}, which is no input", source=path, wanted=", ".join(inputs))
+        if datum not in DATUMS:
+            raise InputError(
+                f"the datum of {name} is unknown", source=path, found=repr(datum), wanted=", ".join(DATUMS)
+            )
 
 
 def _profile(name: str, folder: Path) -> str:
@@ -91,7 +106,7 @@ def _specs(value: object, key: str, path: Path) -> tuple[str, ...]:
 def _check_keys(data: Mapping[str, Any], known: Mapping[str, set[str]], path: Path) -> None:
     sections = [
         ("", data),
-        *((name, data[name]) for name in ("project", "inputs", "publish") if name in data),
+        *((name, data[name]) for name in ("project", "inputs", "datum", "publish") if name in data),
     ]
     for name, section in sections:
         where = f"[{name}]" if name else "the file"

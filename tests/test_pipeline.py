@@ -161,6 +161,8 @@ def test_a_boundary_of_several_parts_or_with_a_hole_is_built(place: Path, shape:
         ('[inputs]\nboundary = "b"\nosm = "m"\nhouse = "h"\n', "keys that no project knows; found house; wanted"),
         ('[inputs]\nboundary = ["a", "b"]\nosm = "m"\n', "boundary must name one file"),
         ("inputs = 3\n", "must be a table; found 3"),
+        ('[inputs]\nboundary = "b"\nosm = "m"\n[datum]\nhouses = "gcj02"\n', "names houses, which is no input; wanted"),
+        ('[inputs]\nboundary = "b"\nosm = "m"\n[datum]\nboundary = "wgs72"\n', "unknown; found 'wgs72'; wanted wgs84"),
     ],
 )
 def test_a_project_file_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
@@ -168,6 +170,22 @@ def test_a_project_file_that_cannot_be_used(tmp_path: Path, text: str, message: 
     path.write_text(text, "utf-8")
     with pytest.raises(InputError, match=message):
         Project.load(path)
+
+
+def test_a_shifted_input_is_brought_back(place: Path) -> None:
+    from gridgis.crs import wgs84_to_gcj02
+
+    right = read(build(Project.load(place)).out / "houses.csv")
+    lon, lat = wgs84_to_gcj02(right["lon"], right["lat"])
+    shifted = right[["code", "households"]].assign(lon=lon, lat=lat)
+    shifted.to_csv(place.parent / "houses.csv", index=False)
+    with pytest.warns(GridgisWarning):
+        notes = build(Project.load(place)).notes
+    assert any("gcj02" in note for note in notes)
+    place.write_text(place.read_text("utf-8") + '[datum]\nhouses = "gcj02"\n', "utf-8")
+    again = read(build(Project.load(place)).out / "houses.csv")
+    assert again["grid"].tolist() == right["grid"].tolist()
+    assert abs(again["lon"] - right["lon"]).max() < 1e-9
 
 
 def test_a_missing_input_is_named(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from gridgis.cli import options
 @click.argument("layer")
 @options.output
 def command(store: str, layer: str, output: Path) -> None:
-    """把库中的图层写成文件。图层名见 gridgis export STORE ?
+    """把库中的图层写成文件；图层名不对时列出全部图层。
 
     Write a layer of a store to a file, by its name or its plural: grid, grids, block, house, staff …
     """

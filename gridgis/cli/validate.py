@@ -11,7 +11,7 @@ import click
 from gridgis.cli import options
 
 _SHOWN = 30
-_SEVERITIES = {"error": "错误 error", "warning": "警告 warning"}
+_SEVERITIES = {"error": "错误 error", "warning": "提示 warning"}
 
 
 @click.command("validate")

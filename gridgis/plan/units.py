@@ -40,7 +40,7 @@ def ground_units(
         ground = gpd.GeoDataFrame({"code": unique_codes(units, "units")}, geometry=shapes, crs=crs)
         ground = ground.sort_values("code", ignore_index=True)
         _check_nesting(ground, shapely.union_all(outline), scale)
-    _check_overlaps(ground, scale)
+    _check_overlaps(ground, scale, "boundary" if units is None else "units")
     return ground
 
 
@@ -72,7 +72,7 @@ def _polygons(frame: gpd.GeoDataFrame, source: str) -> Shapes:
     return shapes
 
 
-def _check_overlaps(ground: gpd.GeoDataFrame, scale: Floats) -> None:
+def _check_overlaps(ground: gpd.GeoDataFrame, scale: Floats, source: str) -> None:
     shapes = ground.geometry.to_numpy()
     one, other = shapely.STRtree(shapes).query(shapes, predicate="intersects")
     one, other = one[one < other], other[one < other]
@@ -81,8 +81,8 @@ def _check_overlaps(ground: gpd.GeoDataFrame, scale: Floats) -> None:
         codes = ground["code"].to_numpy()
         ids = sorted({f"{codes[one[p]]} with {codes[other[p]]}" for p in pair})
         raise PlanError(
-            "units overlap", source="units", ids=ids, found=_told(pieces, scale), wanted="units side by side",
-            remedy="gridgis validate shows where.",
+            "units overlap", source=source, ids=ids, found=_told(pieces, scale), wanted="units side by side",
+            remedy="gridgis validate shows where; FILE#CODE takes one feature of a file.",
         )  # fmt: skip
 
 
