@@ -214,16 +214,16 @@ def check_patrols(
     walks = walks[(walks["date"] >= pd.Timestamp(start or date.min)) & (walks["date"] <= pd.Timestamp(end or date.max))]
     if walks.empty:
         raise InputError("there is no patrol in the days asked for", found=_days_of(fixes), wanted=f"{start} to {end}")
-    # One frame for every length of window that a rule asks for; a day at least.
-    covered = [
-        patrol_coverage(
-            fixes, grids, sight=parameters.sight_m, days=days, obstacles=blocked, start=start, end=end,
-            parameters=parameters,
-        )
-        for days in sorted({1, *windows(profile)})
-    ]  # fmt: skip
-    coverage = pd.concat(covered, ignore_index=True)
-    coverage.attrs["parameters"] = covered[0].attrs["parameters"]
+    coverage = patrol_coverage(
+        fixes,
+        grids,
+        sight=parameters.sight_m,
+        days=sorted({1, *windows(profile)}),  # every length of window that a rule asks for
+        obstacles=blocked,
+        start=start,
+        end=end,
+        parameters=parameters,
+    )
     kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
     rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
     return {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}

@@ -250,6 +250,10 @@ def test_a_window_is_the_union_of_its_days(seed: int, days: int) -> None:
         window = windows[windows["from"] == pd.Timestamp(2026, 3, 2 + first)]
         assert window["share"].tolist() == same_day["share"].tolist()
         assert ((window["to"] - window["from"]).dt.days == days - 1).all()
+    both = patrol_coverage(apart, LEFT_RIGHT, days=[days, 1])
+    each = pd.concat([patrol_coverage(apart, LEFT_RIGHT, days=n) for n in sorted({1, days})])
+    each = each.sort_values("grid", kind="stable", ignore_index=True)
+    pd.testing.assert_frame_equal(both, each)
 
 
 # --- coverage: examples -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple, TypeAlias
 
@@ -53,7 +53,7 @@ def patrol_coverage(
     grids: gpd.GeoDataFrame,
     *,
     sight: float = DEFAULTS.sight_m,
-    days: int = 1,
+    days: int | Sequence[int] = 1,
     obstacles: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
     cell: float = CELL_M,
     start: Day | None = None,
@@ -71,8 +71,8 @@ def patrol_coverage(
         code and polygons, in any CRS.
     sight : float
         Metres to each side of a track that count as seen.
-    days : int
-        Length of a window. A window is the union of its days.
+    days : int or sequence of int
+        Length of a window, or several lengths at once. A window is the union of its days.
     obstacles : GeoDataFrame or GeoSeries, optional
         Buildings, water: polygons that are no ground to be walked. Used when `parameters.ground` is "walkable".
     cell : float
@@ -87,8 +87,8 @@ def patrol_coverage(
     -------
     DataFrame
         grid, from, to (dates, both included), share (fraction of 1), covered_m2, ground_m2, undecided (whether the
-        share is nearer to `parameters.full_share` than the error of the method), sorted by grid and from; a row for
-        every grid and window, walked or not. Where the period is shorter than `days` there is one window, cut to it.
+        share is nearer to `parameters.full_share` than the error of the method), sorted by grid, length and from; a row
+        for every grid and window, walked or not. Where the period is shorter than `days` there is one, cut to it.
         A grid without ground has no share (NaN). ``attrs["parameters"]`` says how it was measured.
 
     Raises
@@ -116,14 +116,14 @@ def patrol_coverage(
     >>> patrol_coverage(fixes, grids)["share"].round(3).tolist()
     [0.5]
     """
-    _check_sizes(sight, days, cell)
+    lengths = sorted({days}) if isinstance(days, int) else sorted(set(days))
+    _check_sizes(sight, lengths, cell)
     clean = cleaned(fixes, parameters)
     metric = crs.metric_crs(grids)
     cell = min(cell, sight / _CELLS_TO_SIGHT)
     lines, when = _lines(clean, metric)
     first, last = _period(when, start, end)
-    starts = np.arange(first, max(last - np.timedelta64(days - 1, "D"), first) + np.timedelta64(1, "D"))
-    ends = np.minimum(starts + np.timedelta64(days - 1, "D"), last)
+    starts, ends = _windows(first, last, lengths)
     use = (when >= first) & (when <= last)
     lines, when = lines[use], when[use]
     frames = []
@@ -144,8 +144,16 @@ def patrol_coverage(
         )
     out = pd.concat(frames, ignore_index=True)
     out["undecided"] = (out["share"] - parameters.full_share).abs() <= SHARE_ERROR
-    out.attrs["parameters"] = _used(clean, sight, days, cell, obstacles, parameters)
+    out.attrs["parameters"] = _used(clean, sight, lengths, cell, obstacles, parameters)
     return out
+
+
+def _windows(first: np.datetime64, last: np.datetime64, lengths: Sequence[int]) -> tuple[Days, Days]:
+    """First and last day of every window of each length; one, cut to the period, where that is shorter."""
+    day = np.timedelta64(1, "D")
+    starts = [np.arange(first, max(last - (n - 1) * day, first) + day) for n in lengths]
+    ends = [np.minimum(s + (n - 1) * day, last) for s, n in zip(starts, lengths, strict=True)]
+    return np.concatenate(starts), np.concatenate(ends)
 
 
 def holes(
@@ -180,7 +188,7 @@ def holes(
     Outlines follow the cells, and the grid's own border where they meet it: no corner is more than about one cell
     off. A cell is seen when its centre is.
     """
-    _check_sizes(sight, 1, cell)
+    _check_sizes(sight, [1], cell)
     clean = cleaned(fixes, parameters)
     metric = crs.metric_crs(grids)
     cell = min(cell, sight / _CELLS_TO_SIGHT)
@@ -206,16 +214,16 @@ def holes(
         crs=grids.crs,
     )
     out.attrs["left_out"] = len(order) - len(large)
-    out.attrs["parameters"] = _used(clean, sight, 1, cell, obstacles, parameters) | {"min_area_m2": min_area_m2}
+    out.attrs["parameters"] = _used(clean, sight, [1], cell, obstacles, parameters) | {"min_area_m2": min_area_m2}
     return out
 
 
-def _check_sizes(sight: float, days: int, cell: float) -> None:
+def _check_sizes(sight: float, days: Sequence[int], cell: float) -> None:
     for name, value in (("sight", sight), ("cell", cell)):
         if not 0 < value < np.inf:
             raise InputError(f"the {name} must be above 0 m", found=repr(value))
-    if days < 1:
-        raise InputError("a window has at least one day", found=repr(days))
+    if not days or days[0] < 1:
+        raise InputError("a window has at least one day", found=", ".join(map(repr, days)))
 
 
 def _compiled(lines: Floats) -> bool:
@@ -224,12 +232,12 @@ def _compiled(lines: Floats) -> bool:
 
 
 def _used(
-    clean: pd.DataFrame, sight: float, days: int, cell: float, obstacles: Any, parameters: Parameters
+    clean: pd.DataFrame, sight: float, days: Sequence[int], cell: float, obstacles: Any, parameters: Parameters
 ) -> dict[str, Any]:
     return {
         **clean.attrs["parameters"],
         "sight_m": sight,
-        "days": days,
+        "days": days[0] if len(days) == 1 else list(days),
         "cell_m": cell,
         "full_share": parameters.full_share,
         "ground": "area" if obstacles is None else parameters.ground,
