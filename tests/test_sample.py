@@ -376,3 +376,23 @@ def test_portraits_are_small_drawings_and_shown_with_consent_only(sample: Path) 
     assert 30 <= len(agreed) < len(staff) == 45
     assert staff["photo"].notna().equals(staff["photo_consent"] == "yes")
     assert all((sample / photo).is_file() for photo in agreed["photo"])
+
+
+def test_the_readme_of_the_data_names_every_file_with_its_rows(sample: Path) -> None:
+    text = (KEPT.parent / "README.md").read_text("utf-8")
+    said = dict(re.findall(r"^\| ([\w./]+(?:, [\w./]+)?) \| ([\d, ]*) ?\|", text, re.MULTILINE))
+    named = [name for names in said for name in names.split(", ")]
+    folders = {"tracks/", "portraits/"}
+    assert sorted(named) == sorted(_files(sample) | folders)
+    for names, rows in said.items():
+        for name, number in zip(names.split(", "), re.split(r", (?=\d+$)", rows.strip()), strict=False):
+            if number and name not in folders:
+                assert int(number.replace(",", "")) == _rows(sample / name), name
+
+
+def _rows(path: Path) -> int:
+    if path.suffix == ".parquet":
+        return len(pd.read_parquet(path))
+    if path.suffix == ".csv":
+        return len(pd.read_csv(path))
+    return len(json.loads(path.read_text("utf-8"))["features"])

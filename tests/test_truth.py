@@ -17,6 +17,7 @@ from gridgis.assign.chain import chain
 from gridgis.assign.persons import assign_persons
 from gridgis.crs import to_metric
 from gridgis.files import read, read_tracks
+from gridgis.locate import GridLocator
 from gridgis.patrol.tracks import clean_tracks
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.validate import validate
@@ -267,6 +268,74 @@ def test_a_track_handed_in_again_and_a_car_are_in_the_tracks(truth: dict[str, An
     points = to_metric(gpd.GeoDataFrame(geometry=gpd.points_from_xy(ride["lon"], ride["lat"]), crs=4326)).geometry
     step = np.hypot(np.diff(points.x), np.diff(points.y))
     assert 4 < np.median(step) < 5.5
+
+
+def test_visits_lack_what_was_left_out_and_nothing_else(truth: dict[str, Any], sample: Path) -> None:
+    visits = read(sample / "visits.csv", table="visit")
+    local = visits["time"].dt.tz_convert("Asia/Shanghai")
+    days = visits.assign(date=local.dt.strftime("%Y-%m-%d"), hour=local.dt.hour, week=local.dt.isocalendar().week)
+    rows = {row["kind"]: row for row in planted(truth, subject="visit")}
+    sites = read(sample / "sites.geojson", table="site")
+    every = {(code, f"2026-03-{day:02d}") for code in sites["code"] for day in range(2, 16)}
+    made = set(zip(days["target"], days["date"], strict=True))
+    assert every - made == {(rows["missing"]["ids"][0], rows["missing"]["date"])}
+    night = days[days["hour"] > 18]
+    assert set(zip(night["target"], night["date"], strict=True)) == {
+        (rows["claimed"]["ids"][0], rows["claimed"]["date"])
+    }
+    care = read(sample / "care_addresses.csv").set_index("id")["cadence"]
+    calls = days[days["target"].isin(care.index)].groupby(["target", "week"]).size().unstack(fill_value=0)
+    wanted = care.map({"weekly": 1, "twice a week": 2}).reindex(calls.index)
+    assert calls.index[(calls.lt(wanted, axis=0)).any(axis=1)].tolist() == rows["overdue"]["ids"]
+
+
+def test_matters_are_late_stuck_or_misplaced_as_listed(truth: dict[str, Any], sample: Path, built: Path) -> None:
+    matters = read(sample / "matters.csv", table="matter")
+    rows = {row["kind"]: row["ids"] for row in planted(truth, subject="matters")}
+    as_of = pd.Timestamp("2026-03-15T20:00:00+08:00")
+    assert matters.loc[matters["closed"] > matters["deadline"], "code"].tolist() == rows["late"]
+    still_open = matters[matters["closed"].isna()]
+    assert set(still_open["state"]) == {"open"}
+    assert still_open.loc[still_open["deadline"] < as_of, "code"].tolist() == rows["stuck"]
+    grids = read(f"{built / 'plan.gpkg'}:grids", table="grid").sort_values("code", ignore_index=True)
+    at = GridLocator(grids).locate(matters.geometry.x.to_numpy(), matters.geometry.y.to_numpy())
+    assert matters.loc[grids["code"].to_numpy()[at] != matters["grid"], "code"].tolist() == rows["misplaced"]
+
+
+def test_the_old_grid_that_reaches_into_another_community_is_the_only_one(truth: dict[str, Any], sample: Path) -> None:
+    (row,) = planted(truth, subject="levels")
+    old = read(sample / "old_grids.geojson").dropna(subset=["geometry", "code"])
+    units = read(sample / "units.geojson", table="unit").set_index("code").geometry
+    beyond = shapely.difference(shapely.make_valid(old.geometry.array), units[old["parent"]].array)
+    outside = to_metric(old.set_geometry(gpd.GeoSeries(beyond, index=old.index, crs=old.crs))).area
+    # What is planted at the outline, in slivers and overlaps, is small.
+    assert old["code"][outside > 2000].tolist() == row["ids"]
+
+
+def test_overlays_misfit_as_listed(truth: dict[str, Any], sample: Path) -> None:
+    outline = read(sample / "boundary.geojson").geometry.iloc[0]
+    fire = read(sample / "fire.geojson", table="grid")
+    (beyond,) = (row for row in planted(truth, subject="overlays") if row["kind"] == "outside")
+    assert fire["code"][~fire.within(outline.buffer(1e-7))].tolist() == beyond["ids"]
+    kinds, health = read(sample / "kinds.geojson", table="grid"), read(sample / "health.geojson", table="grid")
+    inside = shapely.point_on_surface(kinds.geometry.array)
+    (left_out,) = (row for row in planted(truth, subject="overlays") if row["kind"] == "misfit")
+    assert kinds["code"][~shapely.intersects(health.union_all(), inside)].tolist() == left_out["ids"]
+
+
+def test_boards_and_postings_lack_what_is_listed(truth: dict[str, Any], sample: Path, built: Path) -> None:
+    boards, postings = read(sample / "boards.csv", table="board"), read(sample / "postings.csv", table="posting")
+    codes = set(read(f"{built / 'plan.gpkg'}:grids", table="grid")["code"])
+    wanted = [*planted(truth, subject="boards"), *planted(truth, subject="staff and postings")]
+    rows = {row["kind"]: row["ids"] for row in wanted}
+    overdue = boards["checked_on"] < pd.Timestamp("2026-03-02") - pd.Timedelta(days=180)
+    assert boards["code"][overdue].tolist() == rows["overdue"]
+    assert boards["code"][boards["checked_on"].isna()].tolist() == rows["unchecked"]
+    assert boards["code"][boards["place"].isna()].tolist() == rows["placeless"]
+    assert codes - set(boards["grid"].dropna()) == set(rows["lacking"])
+    day = pd.Timestamp("2026-03-12")
+    held = postings[(postings["from"] <= day) & ~(postings["to"] < day)]
+    assert codes - set(held.loc[held["role"] == "full-time worker", "grid"]) == set(rows["vacancy"])
 
 
 def _metric_point(lon: float, lat: float) -> shapely.Point:

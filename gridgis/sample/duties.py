@@ -30,6 +30,8 @@ _MATTERS = 48
 _CATEGORIES = ("治安", "安全生产", "市容环境", "环境保护", "民生服务", "城市管理", "执法协助", "代办服务")
 #: The site that nobody visits on one day, by the number of its walker; the visit that its walker did not make.
 _UNVISITED, _CLAIMED = (0, "2026-03-06"), (3, "2026-03-04")
+#: When the list of matters was drawn up.
+_AS_OF = "2026-03-15T20:00:00+08:00"
 _LATE, _STUCK, _MISPLACED = 5, 3, 2
 
 
@@ -58,9 +60,9 @@ def make_duties(
 
 
 def _sites(team: Team, rounds: list[Round], walks: list[Walk]) -> tuple[gpd.GeoDataFrame, pd.DataFrame, list[Planted]]:
-    """A site in each grid that is walked, where its worker passes every day; a visit whenever there was a walk."""
+    """A site in each grid that is walked, where its worker passes every day; the head goes where there was no walk."""
     places, visits, planted = [], [], []
-    for walker, (who, _) in enumerate(team.walking):
+    for walker, (who, grid) in enumerate(team.walking):
         code = f"HZ{walker + 1:02d}"
         days: dict[str, list[Walk]] = {}
         for walk in walks:
@@ -68,6 +70,7 @@ def _sites(team: Team, rounds: list[Round], walks: list[Walk]) -> tuple[gpd.GeoD
                 days.setdefault(walk.day, []).append(walk)
         spot, when = _passed_daily(rounds[walker].calls, days)
         places.append(spot)
+        visits += _stand_in(team, code, grid, set(when))
         for day, second in when.items():
             if (walker, day) == _UNVISITED:
                 detail = f"{code} was not visited on {day}, though its cadence is daily"
@@ -93,6 +96,17 @@ def _sites(team: Team, rounds: list[Round], walks: list[Walk]) -> tuple[gpd.GeoD
         crs=WGS84,
     )
     return frame, _visit_table(visits), planted
+
+
+def _stand_in(team: Team, code: str, grid: str, walked: set[str]) -> list[tuple[str, str, int]]:
+    """Visits of the grid's head, who carries no phone, on days of the two weeks on which nobody walked."""
+    held = team.postings[(team.postings["grid"] == grid) & (team.postings["role"] == "grid head")]
+    every = pd.date_range(DAYS[0], periods=14).strftime("%Y-%m-%d")
+    return [
+        (code, str(held["staff"].iloc[0]), int(pd.Timestamp(f"{day}T16:05:00+08:00").timestamp()))
+        for day in every
+        if day not in walked
+    ]
 
 
 def _passed_daily(
@@ -163,7 +177,8 @@ def _matters(grids: gpd.GeoDataFrame, rng: np.random.Generator) -> tuple[pd.Data
     late, stuck = number[3 : 3 + _LATE], number[10 : 10 + _STUCK]
     taken[late] = 7 * 24 + rng.integers(5, 40, _LATE)
     closed = (begin + pd.to_timedelta(taken, unit="h")).strftime("%Y-%m-%dT%H:%M:%S+08:00").to_numpy(dtype=object)
-    open_ = np.isin(number, stuck) | (number >= _MATTERS - 6)
+    in_future = begin + pd.to_timedelta(taken, unit="h") > pd.Timestamp(_AS_OF)
+    open_ = np.isin(number, stuck) | in_future
     wrong = number[20 : 20 + _MISPLACED]
     grid = codes[rows]
     grid[wrong] = codes[(rows[wrong] + 1) % len(codes)]
@@ -183,7 +198,7 @@ def _matters(grids: gpd.GeoDataFrame, rng: np.random.Generator) -> tuple[pd.Data
     )
     told: list[tuple[str, Any, str]] = [
         ("late", late, "closed after the deadline"),
-        ("stuck", stuck, "open, and the deadline has passed by 2026-03-15"),
+        ("stuck", stuck, f"still open at {_AS_OF}, after the deadline"),
         ("misplaced", wrong, "the grid named is not the grid of the place"),
     ]
     return frame, [
