@@ -351,6 +351,10 @@ def test_an_address_by_mouse_and_one_that_is_unknown(address: str, visit: Callab
         page.locator("#answer").inner_text().startswith("两界楼跨 2 个网格") and page.locator("#answer a").count() == 2
     )
     assert page.locator("#panel").is_hidden() and page.locator("#search").input_value() == "两界楼"
+    # A suggestion that was chosen for another text is not taken.
+    page.locator("#search").fill("清水苑")
+    page.locator("#suggestions [role=option]").first.wait_for()
+    page.keyboard.press("ArrowDown")
     page.locator("#search").fill("滨河东路77弄1号")
     page.keyboard.press("Enter")
     page.get_by_text("本图上没有查到").wait_for()

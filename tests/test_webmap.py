@@ -605,6 +605,16 @@ def test_who_is_on_duty_now(
     assert ("On duty now" in english) == ("现在在岗" in first + second)
 
 
+def test_in_a_week_s_time_the_date_is_told(place: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch) -> None:
+    def change(tables: dict[str, Any]) -> None:
+        tables["staff"]["hours"] = "每周四 14:00–17:00"
+
+    client = place(change)
+    monkeypatch.setattr(Published, "now", lambda self: datetime(2026, 3, 5, 18, 0))
+    assert "现在不在岗，下次：3月12日 14:00" in get(client, f"/grids/{FIRST}")
+    assert "Not on duty now; next: Mar 12 14:00" in get(client, f"/grids/{FIRST}?lang=en")
+
+
 def test_the_clock_is_that_of_the_place(place: Callable[..., FlaskClient]) -> None:
     client = place(parameters='{"timezone": "Pacific/Kiritimati"}')
     shown = client.application.extensions["gridgis"].current()

@@ -308,11 +308,11 @@
     }
   }
 
-  // On a phone the map stands above the panel: both are shown. Beside the map the panel is the top of the list.
+  // On a phone the answer and the map stand above the panel: all are shown. Beside the map the panel is the top of the list.
   function bringIntoView(panel) {
     const behaviour = calm() ? "auto" : "smooth";
     if (wide()) panel.parentElement.scrollTo({ top: 0, behavior: behaviour });
-    else document.querySelector(".map-area").scrollIntoView({ block: "start", behavior: behaviour });
+    else document.querySelector(".answer.shown, .map-area").scrollIntoView({ block: "start", behavior: behaviour });
   }
 
   // Whom to ask instead: a sentence and a number to call.
@@ -489,6 +489,7 @@
       clearTimeout(timer);
       const mine = turn += 1;
       const text = field.value.trim();
+      point(-1);  // what was chosen was for another text
       if (!text) { close(); return; }
       timer = setTimeout(async () => {
         let found;
@@ -565,8 +566,15 @@
     if (answer.lon !== null) showSpot(state, [answer.lat, answer.lon]);
     else if (state.spot) state.spot.remove();
     state.from = byId("search");
-    if (one) choose(state, answer.grids[0].code, { focus: true, move: true });
-    else if (!byId("panel").hidden) state.closePanel();
+    if (one) {
+      choose(state, answer.grids[0].code, { focus: true, move: true });
+      return;
+    }
+    if (!byId("panel").hidden) state.closePanel();
+    await state.loaded;
+    const areas = answer.grids.map((grid) => state.grids.get(grid.code)).filter(Boolean).map((grid) => grid.area);
+    const seen = L.featureGroup(areas).getBounds();
+    if (seen.isValid()) state.map.fitBounds(seen, { maxZoom: 17, padding: [24, 24], animate: !calm() });
   }
 
   // --- which grid am I in -------------------------------------------------------------------------------------------
@@ -630,12 +638,17 @@
     box.classList.toggle("shown", Boolean(text));
     box.classList.toggle("found", Boolean(found));
     box.append(text);
-    for (const grid of grids || []) {
+    if (!grids || !grids.length) return;
+    const links = document.createElement("div");
+    links.className = "links";
+    links.append(...grids.map((grid) => {
       const link = document.createElement("a");
       link.href = grid.url;
       link.textContent = grid.name;
-      box.append(" ", link);
-    }
+      if (/[\u3400-\u9fff]/.test(grid.name)) link.lang = "zh-Hans";
+      return link;
+    }));
+    box.append(links);
   }
 
   window.gridgis = { fill };
