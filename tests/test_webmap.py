@@ -39,6 +39,7 @@ from gridgis.project import Project
 from gridgis.store import open_store
 from webmap import CONTENT_SECURITY_POLICY, create_app, language, layers
 from webmap.errors import status_of
+from webmap.extent import label_places
 from webmap.published import Published
 
 FIRST, NOBODY, NO_PHONE, NO_HOURS = "99010100101", "99010100204", "99010100104", "99010100201"
@@ -654,6 +655,13 @@ def test_grids_layer(client: FlaskClient) -> None:
     for a, b in itertools.combinations(range(8), 2):
         if shapes.geometry.iloc[a].intersects(shapes.geometry.iloc[b]):
             assert shapes["colour"].iloc[a] != shapes["colour"].iloc[b]
+
+
+def test_the_label_of_a_bent_grid_stands_where_it_has_most_room() -> None:
+    hook = shapely.box(0, 0, 100, 10) | shapely.box(0, 0, 10, 100) | shapely.box(70, 0, 100, 30)
+    assert not hook.contains(hook.centroid)
+    ((x, y, room),) = label_places(np.array([hook]))
+    assert (x, y) == pytest.approx((85, 15), abs=2) and room == pytest.approx(15, abs=2)
 
 
 def test_context_layer(client: FlaskClient) -> None:
