@@ -59,8 +59,8 @@ def write_sample(folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        The files, the project file first, the truth last. WGS 84, degrees rounded to 7 decimals; but for
-        ``tracks_gcj02.parquet``.
+        The files, the project file first, the truth last; ``portraits`` and ``tracks`` as folders. WGS 84, degrees
+        rounded to 7 decimals; but for ``tracks_gcj02.parquet``.
 
     Raises
     ------
@@ -87,7 +87,8 @@ def write_sample(folder: Path) -> list[Path]:
     tables = {FILES[name]: table for name, table in work.inputs.items()}
     tables |= {oldgrids.FILE: old, **layers.tables, **work.beside, people.ANSWERS_FILE: living.answers}
     paths += [write(table, folder / name) for name, table in tables.items()]
-    paths += [write_text(text, folder / name) for name, text in work.texts.items()]
+    within = [write_text(text, folder / name).parent for name, text in work.texts.items()]
+    paths += dict.fromkeys(within)
     planted = [*old_faults, *short, *layers.planted, *living.planted, *work.planted]
     found = truth.truth_of(planted, _counts(inputs | work.inputs, living))
     return [*paths, write_text(truth.as_text(found), folder / TRUTH_FILE)]
