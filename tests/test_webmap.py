@@ -623,6 +623,14 @@ def test_the_clock_is_that_of_the_place(place: Callable[..., FlaskClient]) -> No
     assert abs((shown.now() - there).total_seconds()) < 60
 
 
+def test_counts_below_the_profile_s_small_count_are_not_shown(place: Callable[..., FlaskClient]) -> None:
+    shown = webplace.grids().set_index("code")["households"]
+    page = get(place(parameters=f'{{"small_count": {shown[FIRST]}}}'), f"/grids/{FIRST}")
+    assert f"<dd>{shown[FIRST]}</dd>" in page
+    page = get(place(parameters=f'{{"small_count": {shown[FIRST] + 1}}}'), f"/grids/{FIRST}")
+    assert str(shown[FIRST]) not in page.split("四至")[-1].split("相邻")[0]
+
+
 def test_hours_that_are_not_certain_are_shown_as_they_are(place: Callable[..., FlaskClient]) -> None:
     def change(tables: dict[str, Any]) -> None:
         tables["staff"]["hours"] = "工作日 9:00–12:00，节假日除外"

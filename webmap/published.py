@@ -51,7 +51,10 @@ class Published:
         if len(grids) == 0:
             raise StoreError("the store holds no grids", source=store.path, remedy="Run gridgis build first.")
         # Sorted by code, so that the lowest code wins a border.
-        public = features.public_grids(grids.sort_values("code", ignore_index=True))
+        kept = json.loads(self.settings.get("parameters") or "{}")
+        self.parameters = Parameters(**{k: v for k, v in kept.items() if k in Parameters().as_dict()})
+        ordered = grids.sort_values("code", ignore_index=True)
+        public = features.public_grids(ordered, small_count=self.parameters.small_count)
         # Where six colours do not do, the style sheet's six begin anew.
         self.grids: gpd.GeoDataFrame = public.assign(colour=public["colour"] % features.COLOURS)
         self.rows = {str(code): row for row, code in enumerate(self.grids["code"])}
@@ -147,8 +150,7 @@ class Published:
     @cached_property
     def _zone(self) -> ZoneInfo:
         """The time zone of the build's profile."""
-        written = json.loads(self.settings.get("parameters") or "{}")
-        return ZoneInfo(written.get("timezone", Parameters.timezone))
+        return ZoneInfo(self.parameters.timezone)
 
     def _make_boards(self, today: date) -> dict[str, Board]:
         required = tuple(self.settings.get("board_required", "").split())
