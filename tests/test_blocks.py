@@ -462,9 +462,7 @@ def test_a_missing_crs_says_how_to_give_one() -> None:
     ],
 )
 def test_a_boundary_that_is_no_polygon_is_refused(shape: object, reason: str) -> None:
-    with pytest.raises(
-        GeometryError, match=rf"boundary: not every row is a valid polygon \(row V\); found {reason}"
-    ):
+    with pytest.raises(GeometryError, match=rf"boundary: not every row is a valid polygon \(row V\); found {reason}"):
         make_blocks(ground(SQUARE, shape), lines(STREET))
 
 

@@ -170,9 +170,7 @@ def test_a_share_may_be_negative_but_not_text() -> None:
 
 def test_duplicate_and_missing_codes() -> None:
     twice = grids().assign(code=["A", "A"])
-    with pytest.raises(
-        SchemaError, match=r"the code is not unique \(row A\); wanted each code once\. Give each row"
-    ):
+    with pytest.raises(SchemaError, match=r"the code is not unique \(row A\); wanted each code once\. Give each row"):
         check(twice, "grid")
     with pytest.raises(SchemaError, match=r"rows without a code \(row 2\)"):
         check(grids().assign(code=["A", " "]), "grid")
