@@ -30,6 +30,7 @@ from gridgis.compliance import check_compliance, windows
 from gridgis.errors import GridgisWarning, InputError
 from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
+from gridgis.files.photos import embed_photos
 from gridgis.patrol.coverage import patrol_coverage
 from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
@@ -119,6 +120,8 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
     for name, table in INPUTS.items():
         if name in inputs and name != "boundary":
             tables[name] = read(_at(folder, inputs[name][0]), table=table, datum=datum.get(name))
+    if tables["staff"] is not None:
+        tables["staff"] = embed_photos(tables["staff"], Path(_at(folder, inputs["staff"][0])).parent)
     if "tracks" in inputs:
         tables["tracks"] = read_tracks(
             [Path(_at(folder, spec)) for spec in inputs["tracks"]], datum=datum.get("tracks")

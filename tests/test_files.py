@@ -838,3 +838,40 @@ def test_real_coordinates_are_those_of_gdal(places: Path) -> None:
     for name in ("beijing/haidian-all.geojson", "somerville/somerville_wards.geojson"):
         ours, theirs = read(places / name), pyogrio.read_dataframe(places / name)
         assert wkb(ours) == wkb(theirs.set_geometry(shapely.force_2d(theirs.geometry.array)))
+
+
+# --- portraits --------------------------------------------------------------------------------------------------------
+
+
+def test_photos_are_taken_with_consent_only(tmp_path: Path) -> None:
+    from gridgis.files.photos import MOST_BYTES, embed_photos
+
+    (tmp_path / "a.svg").write_text("<svg/>")
+    (tmp_path / "big.png").write_bytes(b"x" * (MOST_BYTES + 1))
+    rows = [
+        ("s1", "a.svg", "是"), ("s2", "a.svg", "no"), ("s3", "a.svg", None), ("s4", None, "yes"),
+        ("s5", "gone.png", "yes"), ("s6", "big.png", "yes"), ("s7", "a.svg.exe", "yes"),
+    ]  # fmt: skip
+    staff = pd.DataFrame(rows, columns=["id", "photo", "photo_consent"])
+    with pytest.warns(GridgisWarning) as caught:
+        out = embed_photos(staff, tmp_path)
+    assert out["photo"].tolist() == ["data:image/svg+xml;base64,PHN2Zy8+", *[None] * 6]
+    said = {str(w.message) for w in caught}
+    assert said == {
+        "photos of staff were left out, without consent (2: s2, s3)",
+        "photos of staff were left out, without a file (s5)",
+        "photos of staff were left out, larger than 100 kB (s6)",
+        "photos of staff were left out, of an unknown kind (s7)",
+    }
+    assert staff["photo"][0] == "a.svg"
+
+
+def test_photos_need_a_column_of_consent(tmp_path: Path) -> None:
+    from gridgis.files.photos import embed_photos
+
+    (tmp_path / "a.png").write_bytes(b"x")
+    with pytest.warns(GridgisWarning, match="without consent"):
+        out = embed_photos(pd.DataFrame({"id": ["s"], "photo": ["a.png"]}), tmp_path)
+    assert out["photo"].tolist() == [None]
+    plain = pd.DataFrame({"id": ["s"]})
+    assert embed_photos(plain, tmp_path) is plain

@@ -65,6 +65,9 @@ def test_the_store_holds_what_the_files_hold(sample: Path, built: Path) -> None:
         assert (counts["house"], counts["person"]) == (9600, 27000)
         assert counts["grid"] == len(read(f"{built / 'plan.gpkg'}:grids"))
         assert store.settings()["supervision_phone"]
+        photos = store.load("staff")["photo"].dropna()
+        assert len(photos) > 0
+        assert photos.str.startswith("data:image/").all()
         assert store.load("grid")["bounds_text"].str.contains("北至").all()
 
 
