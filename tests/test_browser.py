@@ -206,10 +206,12 @@ def test_a_click_on_the_map_opens_the_board(address: str, visit: Callable[..., V
     ):
         assert words in told
     assert panel.locator("a.phone").first.get_attribute("href") == "tel:000-0000-0001"
+    assert panel.locator("img.face").evaluate("i => i.complete && i.naturalWidth > 0")
     assert page.locator(".pane-border path.is-chosen").count() == 1
     assert page.locator("#list a[aria-current]").get_attribute("data-code") == FIRST
     assert page.url.endswith("#" + FIRST)
-    page.locator("#panel-link").click()
+    with page.expect_navigation():
+        page.locator("#panel-link").click()
     assert page.locator("h1").inner_text() == "柳岸第一网格"
     assert page.locator("svg.extent path.x-edge").count() == 1
 
@@ -389,22 +391,27 @@ def test_without_script(address: str, visit: Callable[..., Visit]) -> None:
     page = visit(address, java_script_enabled=False).page
     assert page.locator("img.overview").evaluate("i => i.complete && i.naturalWidth > 0")
     page.locator("#search").fill("书院")
-    page.locator("#search-button").click()
+    with page.expect_navigation():
+        page.locator("#search-button").click()
     assert page.url == address + "/find" and page.locator(".plain-list li").count() == 4
-    page.locator(".plain-list a").first.click()
+    with page.expect_navigation():
+        page.locator(".plain-list a").first.click()
     assert page.locator("h1").inner_text() == "书院第一网格"
     page.goto(address + "/find")
     page.locator("#search").fill("滨河东路１０弄5号302室")
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     told = page.locator("main").inner_text()
     assert page.url == address + "/find" and "滨河东路10弄5号属于柳岸第一网格。" in told and "沈若溪" in told
     page.goto(address + "/where")
     lon, lat = webplace.inside(0, 1)
     page.locator('input[name="lon"]').fill(str(lon))
     page.locator('input[name="lat"]').fill(str(lat))
-    page.get_by_role("button", name="查询网格").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="查询网格").click()
     assert page.url == address + "/where" and "该位置属于柳岸第二网格" in page.locator("main").inner_text()
-    page.get_by_role("button", name="English").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="English").click()
     assert "This place is in" in page.locator("main").inner_text()
 
 
@@ -426,6 +433,7 @@ def test_names_with_markup_are_text(serve: Callable[[Path], str], visit: Callabl
         for column in ("name", "bounds_text"):
             tables["grid"][column] = nasty
         tables["staff"]["name"] = tables["staff"]["duties"] = tables["barrier"]["name"] = nasty
+        tables["staff"]["photo"] = nasty
 
     page = visit(serve(webplace.make_store(tmp_path / "nasty.gpkg", poison)), "wide").page
     page.locator(f'#list a[data-code="{FIRST}"]').click()

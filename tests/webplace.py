@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,15 @@ def compounds() -> gpd.GeoDataFrame:
     return frame.set_geometry([bent(shape) for shape in frame.geometry], crs="EPSG:4326")
 
 
+#: A portrait as a build keeps it.
+PORTRAIT = (
+    "data:image/svg+xml;base64,"
+    + base64.b64encode(
+        b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><circle cx="4.5" cy="4.5" r="4"/></svg>'
+    ).decode()
+)
+
+
 def staff() -> pd.DataFrame:
     people = [
         ("S1", "沈若溪", "000-0000-0001", "每日 8:30–11:30，14:00–17:00"),
@@ -126,6 +136,7 @@ def staff() -> pd.DataFrame:
     frame = pd.DataFrame(people, columns=["id", "name", "phone", "hours"])
     frame["duties"] = "走访居民，巡查楼道与街面，受理邻里事项，报告安全隐患"
     frame["photo"] = None
+    frame.loc[0, "photo"] = PORTRAIT
     return frame
 
 

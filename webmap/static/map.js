@@ -334,6 +334,13 @@
     note.append(...askLine(ask));
     card.querySelector('[data-row="no_hours"]').hidden = Boolean(person.hours);
     card.querySelector(".duty").classList.toggle("on", person.on_duty);
+    if (person.photo) {
+      const face = document.createElement("img");
+      face.className = "face";
+      face.alt = "";
+      face.src = person.photo;
+      card.querySelector(".face").replaceWith(face);
+    }
     return card;
   }
 
