@@ -423,6 +423,7 @@ def test_when_the_layers_cannot_be_had(address: str, browser: Browser) -> None:
     page.get_by_text("地图数据加载失败，列表和公示牌仍可使用。").wait_for()
     page.locator(f'#list a[data-code="{FIRST}"]').click()
     page.locator("#panel").get_by_text("沈若溪").wait_for()
+    assert page.locator(".pane-border path").count() == 0
     context.close()
 
 

@@ -135,7 +135,7 @@ def _planted(ids: list[str]) -> list[Planted]:
         ),
         _fault(ids[DESK[0]], "desk", DESK[1], "R4-06", "the phone lay on a desk all day"),
     ]
-    for number, day, _ in LEAVE:
+    for number, day in LEAVE:
         rows.append(_fault(ids[number], f"leave-{day}", day, "R4-03", "leave", "excused"))
     walked = [who for number, who in enumerate(ids[:-1]) if number not in SHIFTED]
     rows.append(

@@ -28,7 +28,7 @@ STORM_DAY = "2026-03-12"
 LAST_DAY, FIRST_DAY_OF_NEXT = "2026-03-11", "2026-03-12"
 
 #: Days of leave of walkers, by their number, and of two others.
-LEAVE = ((2, "2026-03-03", "年休假"), (5, "2026-03-09", "病假"), (5, "2026-03-10", "病假"))
+LEAVE = ((2, "2026-03-03"), (5, "2026-03-09"), (5, "2026-03-10"))
 
 _DUTIES = {
     "grid head": "统筹网格事务、调处矛盾、督促巡查",
@@ -167,6 +167,6 @@ def _staff(postings: pd.DataFrame) -> tuple[pd.DataFrame, list[Planted]]:
 def _leave(walking: list[tuple[str, str]], staff: pd.DataFrame) -> pd.DataFrame:
     """Days of leave of two walkers, and of two others of the staff."""
     others = [who for who in staff["id"] if who not in {w for w, _ in walking}]
-    rows = [(walking[number][0], day, reason) for number, day, reason in LEAVE]
-    rows += [(others[3], DAYS[0], "病假"), (others[8], DAYS[2], "年休假")]
-    return pd.DataFrame(rows, columns=["staff", "date", "reason"]).sort_values(["date", "staff"], ignore_index=True)
+    rows = [(walking[number][0], day) for number, day in LEAVE]
+    rows += [(others[3], DAYS[0]), (others[8], DAYS[2])]
+    return pd.DataFrame(rows, columns=["staff", "date"]).sort_values(["date", "staff"], ignore_index=True)

@@ -78,7 +78,7 @@ def make_walks(rounds: list[Round]) -> Iterator[Walk]:
     """All walks of all walkers, without faults."""
     for walker, its in enumerate(rounds):
         rng = np.random.default_rng([SEED, 6, walker])
-        away = {day for number, day, _ in LEAVE if number == walker}
+        away = {day for number, day in LEAVE if number == walker}
         along = 0.0
         for number, day in enumerate(DAYS):
             along = number * _NEXT_DAY * its.marks[-1]
