@@ -109,27 +109,22 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
 
     Households are estimated where nobody counted them; persons are assigned to houses.
     """
-    inputs, folder = project.inputs, project.path.parent
+    inputs, datum = project.inputs, project.datum
     tables: Frames = dict.fromkeys(INPUTS)
     tables["tracks"] = None
-    datum = project.datum
-    tables["boundary"] = read(_at(folder, inputs["boundary"][0]), table="boundary", datum=datum.get("boundary"))
+    tables["boundary"] = read(inputs["boundary"][0], table="boundary", datum=datum.get("boundary"))
     if "osm" in inputs:
-        layers = read_osm(Path(_at(folder, inputs["osm"][0])), tables["boundary"])
+        layers = read_osm(Path(inputs["osm"][0]), tables["boundary"])
         tables.update({name: layers[name] for name in _FROM_OSM if len(layers[name])})
     for name, table in INPUTS.items():
         if name in inputs and name != "boundary":
-            tables[name] = read(_at(folder, inputs[name][0]), table=table, datum=datum.get(name))
+            tables[name] = read(inputs[name][0], table=table, datum=datum.get(name))
     if tables["staff"] is not None:
-        tables["staff"] = embed_photos(tables["staff"], Path(_at(folder, inputs["staff"][0])).parent)
+        tables["staff"] = embed_photos(tables["staff"], Path(inputs["staff"][0]).parent)
     if "tracks" in inputs:
-        tables["tracks"] = read_tracks(
-            [Path(_at(folder, spec)) for spec in inputs["tracks"]], datum=datum.get("tracks")
-        )
+        tables["tracks"] = read_tracks([Path(spec) for spec in inputs["tracks"]], datum=datum.get("tracks"))
     if tables["houses"] is None and tables["buildings"] is not None:
-        inside = tables["buildings"].to_crs(tables["boundary"].crs)
-        inside = inside[inside.intersects(tables["boundary"].union_all())]
-        tables["buildings"] = estimate_households(inside, profile)
+        tables["buildings"] = estimate_households(_inside(tables["buildings"], tables["boundary"]), profile)
         tables["houses"] = _inside(houses_of_buildings(tables["buildings"]), tables["boundary"])
     if tables["houses"] is not None and tables["persons"] is not None:
         # Before anything is counted: a person whose address or place tells the house counts as one with its code.
@@ -377,11 +372,6 @@ def _named(units: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame) -> gpd.Ge
     return gpd.GeoDataFrame({"code": ["1"], "name": [name]}, geometry=[boundary.union_all()], crs=boundary.crs)
 
 
-def _inside(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """Houses estimated from buildings that straddle the boundary count where their point lies."""
-    ground = boundary.to_crs(houses.crs).union_all()
-    return houses[houses.intersects(ground)]
-
-
-def _at(folder: Path, spec: str) -> str:
-    return spec if Path(spec).is_absolute() else str(folder / spec)
+def _inside(places: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """What touches the boundary: buildings, and of those that straddle it the ones whose house point lies inside."""
+    return places[places.intersects(boundary.to_crs(places.crs).union_all())]

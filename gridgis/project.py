@@ -21,7 +21,7 @@ INPUTS = {
 
 @dataclass(frozen=True)
 class Project:
-    """A project file, read and checked; paths are absolute or relative to the file."""
+    """A project file, read and checked; what it says relative to itself is resolved."""
 
     path: Path
     name: str
@@ -57,7 +57,10 @@ class Project:
             "publish": {"supervision_phone", "community_phone", "sources", "review_number"},
         }
         _check_keys(data, known, path)
-        inputs = {k: _specs(v, k, path) for k, v in data.get("inputs", {}).items()}
+        head, folder = data.get("project", {}), path.parent
+        named = {k: _specs(v, k, path) for k, v in data.get("inputs", {}).items()}
+        # An absolute path wins over the folder that it is joined to; ":LAYER" and "#CODE" stay at its end.
+        inputs = {k: tuple(str(folder / spec) for spec in specs) for k, specs in named.items()}
         if "boundary" not in inputs or not {"osm", "barriers", "grids"} & set(inputs):
             raise InputError(
                 "[inputs] is not enough to build from",
@@ -66,7 +69,6 @@ class Project:
                 wanted="boundary, and osm or barriers (or grids)",
             )
         _check_datums(data.get("datum", {}), inputs, path)
-        head, folder = data.get("project", {}), path.parent
         name = str(head.get("name", path.stem))
         out = folder / str(head.get("out", "out"))
         return cls(

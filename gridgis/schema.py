@@ -372,7 +372,7 @@ def check(frame: pd.DataFrame, table: str, *, source: object = None, lenient: It
         elif column.default is not None:
             out[column.name] = column.default
     if spec.key and "codes" not in skip:
-        _check_key(out, spec.key, source)
+        check_key(out, spec.key, source)
     if spec.shape and _has_geometry(out):
         _check_geometry(out, spec, source, skip)
     elif spec.geometry_required:
@@ -479,7 +479,8 @@ def _refuse(
         )
 
 
-def _check_key(frame: pd.DataFrame, key: str, source: object) -> None:
+def check_key(frame: pd.DataFrame, key: str, source: object) -> None:
+    """Raise :class:`SchemaError` where the codes in column `key` are missing or not unique."""
     empty = frame[key].isna().to_numpy()
     if empty.any():
         raise SchemaError(f"rows without a {key}", source=source, ids=ids_of(frame, empty, None))

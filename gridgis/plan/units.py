@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, PlanError, SchemaError
 from gridgis.plan.network import Floats, Ints, Shapes, flatten
-from gridgis.schema import codes_as_text, ids_of
+from gridgis.schema import check_key, codes_as_text, ids_of
 
 #: Units may stick out of the boundary, overlap or leave ground free in places that are smaller (m²) or narrower
 #: (metres, twice the area over the perimeter) than this: rounding, or straight edges of another CRS.
@@ -49,10 +49,7 @@ def unique_codes(frame: pd.DataFrame, source: str) -> NDArray[Any]:
     if "code" not in frame.columns:
         raise SchemaError("the column 'code' is missing", source=source, found=", ".join(map(str, frame.columns)))
     codes = codes_as_text(frame["code"])
-    if codes.isna().any():
-        raise SchemaError("rows without a code", source=source, ids=(np.flatnonzero(codes.isna()) + 1).tolist())
-    if codes.duplicated().any():
-        raise SchemaError("the code is not unique", source=source, ids=sorted(set(codes[codes.duplicated()])))
+    check_key(codes.to_frame("code"), "code", source)
     texts: NDArray[Any] = codes.to_numpy()
     return texts
 

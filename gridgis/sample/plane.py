@@ -14,7 +14,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely import LineString, Polygon
 
-from gridgis.crs import WGS84, zone_crs
+from gridgis.crs import WGS84, transformer, zone_crs
 
 #: Every room of the sample draws from its own stream, so that one can grow without moving the others.
 SEED = 20260302
@@ -58,8 +58,8 @@ def to_plan(shapes: Any) -> Any:
 def _transformers() -> tuple[pyproj.Transformer, pyproj.Transformer, tuple[float, float]]:
     """From the metric zone of the place to WGS 84, back, and the centre in the zone."""
     zone = zone_crs(*CENTRE)
-    back = pyproj.Transformer.from_crs(WGS84, zone, always_xy=True)
-    return pyproj.Transformer.from_crs(zone, WGS84, always_xy=True), back, back.transform(*CENTRE)
+    back = transformer(WGS84, zone)
+    return transformer(zone, WGS84), back, back.transform(*CENTRE)
 
 
 def _turn() -> NDArray[np.float64]:
