@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -13,27 +11,18 @@ import pyproj
 import shapely
 
 from gridgis.crs import require_crs
-from gridgis.errors import GeometryError, GridgisWarning, InputError, SchemaError, name_ids
+from gridgis.errors import InputError, SchemaError
 from gridgis.plan.defects import as_records, defects_of
+from gridgis.plan.polygons import Usable, ground_of, usable_polygons
 from gridgis.plan.ruler import NOISE_M, Ruler, widths
-from gridgis.plan.segments import Ints, parts_of
+from gridgis.plan.segments import parts_of
 from gridgis.plan.tiling import Fault, Objects, tiling_faults
-from gridgis.schema import DEFECT_KINDS, codes_as_text, ids_of
+from gridgis.schema import DEFECT_KINDS, codes_as_text
 
 #: A part of a grid is a sliver when it is narrower than this, in metres, …
 SLIVER_M = 1.0
 #: … and its area is less than this share of the disc with its perimeter (a strip 30 times as long as wide).
 SLIVER_COMPACTNESS = 0.1
-
-_POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
-
-
-class _Shapes(NamedTuple):
-    """The grids' geometry, fit for overlay: `polygons` (mended where invalid) of `rows`, positions in the grids."""
-
-    polygons: Objects
-    rows: Ints
-    faults: list[Fault]
 
 
 def validate(
@@ -110,8 +99,8 @@ def validate(
     if len(grids) == 0:
         raise SchemaError("there are no grids to check", wanted="at least one grid")
     known, labels = _codes(grids, code)
-    shapes = _shapes(grids, labels)
-    ground = None if boundary is None else _ground(boundary, crs)
+    shapes = usable_polygons(grids, labels)
+    ground = None if boundary is None else ground_of(boundary, crs)
     ruler = _ruler(shapes.polygons, ground, crs)
     faults = [*shapes.faults, *_code_faults(grids, known, shapes)]
     if ruler is not None:
@@ -191,100 +180,13 @@ def _codes(grids: gpd.GeoDataFrame, code: str | None) -> tuple[list[str | None] 
     return known, [f"row {row}" if text is None else text for row, text in enumerate(known, 1)]
 
 
-def _shapes(grids: gpd.GeoDataFrame, labels: list[str]) -> _Shapes:
-    """Set empty geometry aside and mend invalid geometry; both are faults."""
-    shapes = np.asarray(grids.geometry.array, dtype=object)
-    empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
-    _refuse_others(shapes, ~empty, "grids", labels)
-    faults = [Fault("empty", (int(row),), None) for row in np.flatnonzero(empty)]
-    rows = np.flatnonzero(~empty)
-    polygons = _flat(shapes[rows])
-    wrong = ~shapely.is_valid(polygons)
-    faults += [
-        Fault("invalid_ring", (int(row),), _where_invalid(shape))
-        for row, shape in zip(rows[wrong], polygons[wrong], strict=True)
-    ]
-    polygons[wrong] = _mended(polygons[wrong])
-    usable = ~shapely.is_empty(polygons)
-    return _Shapes(polygons[usable], rows[usable].astype(np.int64), faults)
-
-
-def _flat(shapes: Objects) -> Objects:
-    """`shapes` without Z; always a new array."""
-    out = shapes.copy()
-    high = shapely.has_z(out)
-    out[high] = shapely.force_2d(out[high])
-    return out
-
-
-def _refuse_others(shapes: Objects, meant: Any, source: str, labels: list[str] | None = None) -> None:
-    """Raise where geometry is neither polygon nor multipolygon."""
-    other = meant & ~np.isin(shapely.get_type_id(shapes), _POLYGONS)
-    if other.any():
-        found = sorted({shape.geom_type for shape in shapes[other]})
-        at = np.flatnonzero(other)
-        raise GeometryError(
-            "geometry of the wrong type",
-            source=source,
-            ids=[row + 1 if labels is None else labels[row] for row in at.tolist()],
-            found=", ".join(found),
-            wanted="polygons",
-        )
-
-
-def _where_invalid(shape: Any) -> Any:
-    """The point that GEOS names as the place of the fault, or None where it has no coordinates."""
-    place = re.search(r"\[(\S+) (\S+)\]", shapely.is_valid_reason(shape))
-    if place is None:
-        return None
-    point = shapely.Point(float(place[1]), float(place[2]))
-    return point if np.isfinite(shapely.get_coordinates(point)).all() else None
-
-
-def _mended(polygons: Objects) -> Objects:
-    """Valid polygons of the same ground; an empty one where coordinates are no numbers or nothing is left.
-
-    Each ring encloses what it goes round, holes are taken out: both wings of a bow-tie stay.
-    """
-    out = np.full(len(polygons), shapely.Polygon(), dtype=object)
-    finite = [bool(np.isfinite(shapely.get_coordinates(polygon)).all()) for polygon in polygons]
-    chosen = np.flatnonzero(finite)
-    out[chosen] = shapely.make_valid(polygons[chosen], method="structure", keep_collapsed=False)
-    return out
-
-
-def _ground(boundary: gpd.GeoDataFrame, crs: pyproj.CRS) -> Any:
-    """The boundary as one valid polygon or multipolygon in `crs`."""
-    own = require_crs(boundary, "boundary")
-    shapes = np.asarray((boundary if own == crs else boundary.to_crs(crs)).geometry.array, dtype=object)
-    real = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    if not real.any():
-        raise GeometryError("the boundary has no geometry", source="boundary", wanted="at least one polygon")
-    _refuse_others(shapes, real, "boundary")
-    polygons = _flat(shapes[real])
-    wrong = ~shapely.is_valid(polygons)
-    if wrong.any():
-        ids = ids_of(boundary, np.flatnonzero(real)[wrong], None)
-        warnings.warn(
-            f"boundary: {wrong.sum()} of {len(polygons)} polygons have invalid rings and were mended for the "
-            f"comparison (rows {name_ids(ids)})",
-            GridgisWarning,
-            stacklevel=3,
-        )
-        polygons[wrong] = _mended(polygons[wrong])
-    ground = polygons[0] if len(polygons) == 1 else shapely.union_all(polygons)
-    if ground.is_empty:
-        raise GeometryError("the boundary encloses no ground", source="boundary", remedy="Mend its rings.")
-    return ground
-
-
 def _ruler(polygons: Objects, ground: Any, crs: pyproj.CRS) -> Ruler | None:
     """The ruler of the place, or None where nothing has geometry."""
     shapes = polygons if len(polygons) else [] if ground is None else [ground]
     return Ruler.of(gpd.GeoSeries(shapes, crs=crs)) if len(shapes) else None
 
 
-def _code_faults(grids: gpd.GeoDataFrame, known: list[str | None] | None, shapes: _Shapes) -> Iterator[Fault]:
+def _code_faults(grids: gpd.GeoDataFrame, known: list[str | None] | None, shapes: Usable) -> Iterator[Fault]:
     """Rows without a code, and codes of several rows; placed at a point inside the grids that have geometry."""
     if known is None:
         return
@@ -307,7 +209,7 @@ def _code_faults(grids: gpd.GeoDataFrame, known: list[str | None] | None, shapes
 
 
 def _part_faults(
-    grids: gpd.GeoDataFrame, shapes: _Shapes, ruler: Ruler, min_area: float, min_width: float
+    grids: gpd.GeoDataFrame, shapes: Usable, ruler: Ruler, min_area: float, min_width: float
 ) -> Iterator[Fault]:
     """Grids of several parts (the tolerances hold for each part beside the largest), and slivers."""
     parts, owner = parts_of(shapes.polygons)
