@@ -81,7 +81,8 @@ def directed_segments(polygons: Any) -> Segments:
     sizes = np.diff(ring_from)
     inner = np.ones(len(xy), dtype=bool)
     inner[ring_from[1:] - 1] = False
-    start, end = xy[inner], xy[1:][inner[:-1]]
+    places = _as_one(xy)
+    start, end = _as_two(places[inner]), _as_two(places[1:][inner[:-1]])
     hole = np.ones(len(sizes), dtype=bool)
     hole[part_from[:-1]] = False
     wrong = np.repeat(_clockwise(xy, ring_from) ^ hole, sizes - 1)
@@ -89,9 +90,18 @@ def directed_segments(polygons: Any) -> Segments:
         turned = wrong[:, None]
         start, end = np.where(turned, end, start), np.where(turned, start, end)
     owner = np.repeat(np.repeat(part_owner, np.diff(part_from)), sizes - 1)
-    real = (start != end).any(axis=1)
+    real = _as_one(start) != _as_one(end)
     found = Segments(start, end, owner)
     return found if real.all() else found.take(real)
+
+
+def _as_one(xy: Floats) -> NDArray[np.complex128]:
+    """Each row x, y as one number: numpy takes and compares those several times faster than rows."""
+    return np.ascontiguousarray(xy).view(np.complex128).ravel()
+
+
+def _as_two(places: NDArray[np.complex128]) -> Floats:
+    return places.view(np.float64).reshape(-1, 2)
 
 
 def parts_of(polygons: Any) -> tuple[Any, Ints]:
@@ -124,13 +134,34 @@ def joined(first: Segments, second: Segments) -> Segments:
     return Segments(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 
 
-def unmatched(segments: Segments) -> Segments:
-    """The segments without exactly one exact opposite, bit for bit.
+def unmatched(segments: Segments, label: Ints | None = None) -> Segments:
+    """The segments that are in no couple, in their order; see :func:`couples`."""
+    return segments.take(alone(len(segments.owner), couples(segments, label)))
 
-    Segments are sorted by a 64-bit hash of their ends and compared with their neighbour, so a collision can only keep
-    a matched pair here, never lose an open segment. Three or more on the same ends are kept for a closer look.
+
+def alone(count: int, pairs: tuple[Ints, Ints]) -> Ints:
+    """Which of `count` positions are in none of the pairs."""
+    left = np.ones(count, dtype=bool)
+    for side in pairs:
+        left[side] = False
+    return np.flatnonzero(left)
+
+
+def couples(segments: Segments, label: Ints | None = None) -> tuple[Ints, Ints]:
+    """Positions of the segments that have exactly one exact opposite, bit for bit, and of that opposite.
+
+    Segments are sorted by a 64-bit hash of their ends and compared with their neighbour, so a collision can only leave
+    a matched pair out, never bring an open segment in. Three or more on the same ends are left for a closer look.
+
+    Parameters
+    ----------
+    segments : Segments
+    label : array of int, optional
+        One a segment: only segments of one label cancel each other.
     """
     key = _hashed(segments.start) + _hashed(segments.end)
+    if label is not None:
+        key += label.astype(np.uint64) * _MIX_X
     order = np.argsort(key)
     key = key[order]
     step = key[1:] != key[:-1]
@@ -138,12 +169,11 @@ def unmatched(segments: Segments) -> Segments:
     last = np.concatenate([step, [True]]) if len(key) else first
     couple = np.flatnonzero(first[:-1] & ~first[1:] & last[1:])
     one, other = order[couple], order[couple + 1]
-    opposite = (segments.start[one] == segments.end[other]) & (segments.end[one] == segments.start[other])
-    matched = opposite.all(axis=1)
-    open_ = np.ones(len(key), dtype=bool)
-    open_[one[matched]] = False
-    open_[other[matched]] = False
-    return segments.take(open_)
+    start, end = _as_one(segments.start), _as_one(segments.end)
+    opposite = (start[one] == end[other]) & (end[one] == start[other])
+    if label is not None:
+        opposite &= label[one] == label[other]
+    return one[opposite], other[opposite]
 
 
 def _hashed(xy: Floats) -> NDArray[np.uint64]:
@@ -158,7 +188,7 @@ def _hashed(xy: Floats) -> NDArray[np.uint64]:
     return key
 
 
-def split_at_vertices(segments: Segments, tolerance: float) -> Network:
+def split_at_vertices(segments: Segments, tolerance: float, label: Ints | None = None) -> Network:
     """Split segments where vertices of others lie on them, and keep those whose directions do not cancel then.
 
     Vertices nearer than `tolerance` to each other become the one that is lowest (by x, then y); a vertex nearer than
@@ -170,6 +200,8 @@ def split_at_vertices(segments: Segments, tolerance: float) -> Network:
     segments : Segments
     tolerance : float
         In the units of the coordinates.
+    label : array of int, optional
+        One a segment: only segments of one label cancel each other.
     """
     count = len(segments.owner)
     points, tail, head = _points(segments, tolerance)
@@ -186,8 +218,9 @@ def split_at_vertices(segments: Segments, tolerance: float) -> Network:
     inner = row[1:] == row[:-1]
     new_tail, new_head, source = node[:-1][inner], node[1:][inner], row[:-1][inner]
     real = new_tail != new_head
-    new_tail, new_head, owner = new_tail[real], new_head[real], segments.owner[source[real]]
-    open_ = _not_cancelled(new_tail, new_head, len(points))
+    new_tail, new_head, source = new_tail[real], new_head[real], source[real]
+    owner = segments.owner[source]
+    open_ = _not_cancelled(new_tail, new_head, None if label is None else label[source])
     holder, held = distinct_pairs(np.tile(segments.owner, 2), np.concatenate([tail, head]))
     return Network(points, new_tail[open_], new_head[open_], owner[open_], segments.owner[on], point, holder, held)
 
@@ -201,9 +234,9 @@ def distinct_pairs(first: Ints, second: Ints) -> tuple[Ints, Ints]:
 
 def _points(segments: Segments, tolerance: float) -> tuple[Floats, Ints, Ints]:
     """The distinct ends (near ones made one), and the positions of each segment's tail and head among them."""
-    ends = np.ascontiguousarray(np.concatenate([segments.start, segments.end]))
-    distinct, position = np.unique(ends.view(np.complex128).ravel(), return_inverse=True)
-    points = np.column_stack([distinct.real, distinct.imag])
+    ends = _as_one(np.concatenate([segments.start, segments.end]))
+    distinct, position = np.unique(ends, return_inverse=True)
+    points = _as_two(distinct)
     near = cKDTree(points).query_pairs(tolerance, output_type="ndarray") if len(points) else np.empty((0, 2), int)
     if len(near):
         links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(points), len(points)))
@@ -224,10 +257,17 @@ def _vertices_on(points: Floats, tail: Ints, head: Ints, tolerance: float) -> tu
     return on[inside].astype(np.int64), point[inside].astype(np.int64)
 
 
-def _not_cancelled(tail: Ints, head: Ints, points: int) -> Bools:
+def _not_cancelled(tail: Ints, head: Ints, label: Ints | None) -> Bools:
     forward = tail < head
-    key = np.where(forward, tail * points + head, head * points + tail)
-    _, group = np.unique(key, return_inverse=True)
+    low, high = np.where(forward, tail, head), np.where(forward, head, tail)
+    columns = (high, low) if label is None else (high, low, label)
+    order = np.lexsort(columns)
+    step = np.zeros(len(order), dtype=bool)
+    for column in columns:
+        there = column[order]
+        step[1:] |= there[1:] != there[:-1]
+    group = np.empty(len(order), dtype=np.int64)
+    group[order] = np.cumsum(step)
     net = np.bincount(group, weights=np.where(forward, 1.0, -1.0))
     open_: Bools = net[group] != 0
     return open_
