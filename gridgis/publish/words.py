@@ -21,6 +21,82 @@ DEFECTS: Words = {
     "nesting": ("层级不符", "nesting"),
 }
 SEVERITIES: Words = {"error": ("错误", "error"), "warning": ("提示", "warning")}
+#: The letter of each kind of defect on a map.
+LETTERS: dict[str, str] = {
+    "overlap": "O",
+    "gap": "G",
+    "uncovered": "U",
+    "outside": "X",
+    "contained": "C",
+    "duplicate": "D",
+    "invalid_ring": "R",
+    "empty": "E",
+    "multipart": "M",
+    "sliver": "S",
+    "unmatched_edge": "V",
+    "duplicate_code": "K",
+    "missing_code": "L",
+    "nesting": "N",
+}
+#: What mends each kind of defect.
+MENDS: Words = {
+    "overlap": ("重叠处只划给其中一个网格", "give the ground to one of the grids"),
+    "gap": ("划给相邻的网格；若是湖泊等，列为已知空洞", "give it to a grid beside it, or list it as a known hole"),
+    "uncovered": ("划给相邻的网格", "give it to a grid beside it"),
+    "outside": ("沿范围线裁去", "cut it along the boundary"),
+    "contained": ("从外面的网格中挖去，或删去里面的", "cut it out of the outer grid, or delete the inner one"),
+    "duplicate": ("只保留一个", "keep one of them"),
+    "invalid_ring": ("改正自相交的边线", "mend the ring where it crosses or touches itself"),
+    "empty": ("补画图形，或删去该行", "draw it, or delete the row"),
+    "multipart": (
+        "小块并入相邻网格；大块另立网格或予以确认",
+        "give a small part to a grid beside it; confirm a big one",
+    ),
+    "sliver": ("并入相邻的网格", "merge it into a grid beside it"),
+    "unmatched_edge": ("在边上补上顶点", "add the vertex to the edge"),
+    "duplicate_code": ("每个网格各用一个编码", "give each grid its own code"),
+    "missing_code": ("补上编码", "give it a code"),
+    "nesting": ("沿上级边界改划，或改正上级编码", "follow the parent's border, or correct the parent's code"),
+}
+#: The parameters of a verdict.
+PARAMETERS: Words = {
+    "min_area_m2": ("面积容差 m²", "area tolerance"),
+    "min_width_m": ("宽度容差 m", "width tolerance"),
+    "inlet_width_m": ("缝口宽度 m", "inlet width"),
+    "seam_m": ("接头容差 m", "seam tolerance"),
+    "code": ("编码列", "column of codes"),
+    "parent": ("上级列", "column of parents"),
+    "mode": ("方式", "mode"),
+    "boundary": ("范围", "boundary"),
+    "holes": ("已知空洞", "known holes"),
+    "noise_m": ("视为同一点的距离 m", "taken as one place within"),
+    "sliver_m": ("碎屑宽度 m", "sliver width"),
+    "sliver_compactness": ("碎屑紧凑度", "sliver compactness"),
+    "measured_in": ("量算坐标系", "measured in"),
+    "strict": ("提示也算错误", "warnings count as errors"),
+}
+#: Values of parameters that are words.
+VALUES: Words = {
+    "own outline": ("网格自身外廓", "own outline"),
+    "given": ("另行给定", "given"),
+    "partition": ("分区（不重不漏）", "partition"),
+    "overlay": ("叠加", "overlay"),
+}
+#: The columns of a repair's log.
+LOG: Words = {
+    "code": ("网格", "grid"),
+    "area_before_m2": ("原面积 m²", "area before"),
+    "area_after_m2": ("现面积 m²", "area after"),
+    "gained_m2": ("增加 m²", "gained"),
+    "lost_m2": ("减少 m²", "lost"),
+    "gained_from": ("来自", "gained from"),
+    "lost_to": ("划给", "lost to"),
+    "from": ("来自", "from"),
+    "to": ("划给", "to"),
+    "vertices_moved": ("移动顶点", "vertices moved"),
+    "farthest_m": ("最远移动 m", "farthest move"),
+    "farthest_move_m": ("最远移动 m", "farthest move"),
+}
 RESULTS: Words = {
     "kept": ("达标", "kept"),
     "missed": ("未达标", "missed"),
