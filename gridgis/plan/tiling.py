@@ -3,7 +3,8 @@
 The segments that do not cancel (:mod:`gridgis.plan.segments`) are noded and polygonized. In each face of them the
 number of polygons on top, less one on the ground, is the same everywhere: one point tells it. Faces without a polygon
 are gaps; polygons that reach into a face with too many are laid over each other and the ground. Gaps that are closed
-only by points where polygons touch are faces like any other.
+only by points where polygons touch are faces like any other. Inlets (gaps that are open to the outside) are no faces:
+they are what a closing of the outline fills.
 """
 
 from __future__ import annotations
@@ -14,12 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from gridgis.plan.ruler import NOISE_M, Ruler
+from gridgis.plan.ruler import NOISE_M, Ruler, widths
 from gridgis.plan.segments import (
     GROUND,
     Ints,
     Network,
+    Segments,
+    alone,
+    couples,
     directed_segments,
     distinct_pairs,
     joined,
@@ -31,18 +36,60 @@ from gridgis.plan.segments import (
 #: How far, in noises, an edge of a face may lie off the segment that it was made from.
 _SLACK = 4.0
 
+#: An inlet's area is less than this share of the disc with its perimeter: a strip 9 times as long as wide, a wedge
+#: more than 4 times as deep as its mouth is wide.
+INLET_COMPACTNESS = 0.3
+
+#: How far, in half inlet widths, a sharp corner of the outline is carried outwards before it is cut off: little at
+#: corners that stick out, so that they meet nothing far away; much in wedges, so that only those under 6° are filled.
+_OUTER_MITRE, _INNER_MITRE = 2.0, 20.0
+
+#: The share of an inlet's outline that is open to the outside; a shallow dent along the rim has a half.
+_MOUTH = 0.25
+
 Objects = NDArray[np.object_]
 
 
 class Fault(NamedTuple):
-    """One fault: its kind (a word of the contract), the positions of the polygons in it, and where it is."""
+    """One fault: its kind (a word of the contract), the positions of the polygons in it, where it is.
+
+    `note` tells cases of one kind apart that are put into other words.
+    """
 
     kind: str
     rows: tuple[int, ...]
     geometry: Any
+    note: str = ""
 
 
-def tiling_faults(polygons: Objects, ground: Any, ruler: Ruler) -> list[Fault]:
+class Matching(NamedTuple):
+    """The segments of polygons and of their ground, and the couples of exact opposites among them."""
+
+    segments: Segments
+    couples: tuple[Ints, Ints]
+
+    def open(self) -> Segments:
+        """The segments in no couple."""
+        return self.segments.take(alone(len(self.segments.owner), self.couples))
+
+
+def match(polygons: Objects, ground: Any = None) -> Matching:
+    """Match the segments of valid polygons with each other, and with those of the ground run the other way round."""
+    segments = directed_segments(polygons)
+    if ground is not None:
+        segments = joined(segments, reversed_segments(ground))
+    return Matching(segments, couples(segments))
+
+
+def tiling_faults(
+    polygons: Objects,
+    ground: Any,
+    ruler: Ruler,
+    *,
+    holes: Any = None,
+    inlet_width: float = 0.0,
+    matching: Matching | None = None,
+) -> list[Fault]:
     """All faults by which `polygons` do not tile `ground`, however small; numerical noise is left out.
 
     Parameters
@@ -52,6 +99,13 @@ def tiling_faults(polygons: Objects, ground: Any, ruler: Ruler) -> list[Fault]:
     ground : Polygon or MultiPolygon, optional
         Valid, in the same CRS. Without it the ground is what the outer rings of the polygons' union enclose.
     ruler : Ruler
+    holes : Polygon or MultiPolygon, optional
+        Ground that nobody has to cover (a lake, an enclave).
+    inlet_width : float
+        m. Without a ground, strips between polygons that are open to the outside, narrower than this, longer than this
+        and elongated (:data:`INLET_COMPACTNESS`) are gaps with the note "inlet".
+    matching : Matching, optional
+        What :func:`match` gives for the polygons and the ground, where the caller has it already.
 
     Returns
     -------
@@ -65,25 +119,49 @@ def tiling_faults(polygons: Objects, ground: Any, ruler: Ruler) -> list[Fault]:
     Two places within :data:`~gridgis.plan.ruler.NOISE_M` are one, and strips thinner than that are no faults.
     """
     if len(polygons) == 0:
-        return [] if ground is None else [Fault("uncovered", (), part) for part in shapely.get_parts(ground)]
-    segments = directed_segments(polygons)
-    if ground is not None:
-        segments = joined(segments, reversed_segments(ground))
-    open_ = unmatched(segments)
+        parts = np.empty(0, dtype=object) if ground is None else shapely.get_parts(ground)
+        return [Fault("uncovered", (), part) for part in _without(parts, holes, ruler)]
+    matching = match(polygons, ground) if matching is None else matching
+    open_ = matching.open()
     if len(open_.owner) == 0:
         return []
     network = split_at_vertices(open_, ruler.noise)
     faces = _faces(network, ruler)
     tree = shapely.STRtree(polygons)
     count, on_ground = _counts(faces, tree, ground)
-    faults = list(_missing(faces[(count == 0) & on_ground], network, ruler, ground is not None))
+    missing = _without(faces[(count == 0) & on_ground], holes, ruler)
+    faults = list(_missing(missing, network, ruler, ground is not None))
     crowded = faces[count > (1 if ground is None else on_ground.astype(int))]
     rows = np.unique(tree.query(crowded, predicate="intersects")[1])
     faults += _laid_over(polygons, rows, ruler)
     if ground is not None:
         faults += _outside(polygons, tree, crowded, ground, ruler)
+    elif inlet_width > 0:
+        faults += _inlets(faces, network, ruler, inlet_width, holes)
     faults += _unmatched_edges(network)
     return faults
+
+
+def union_of(polygons: Objects, ruler: Ruler) -> Any:
+    """The union of `polygons` without the holes that are only noise; quick where most of their segments match.
+
+    Raises no error for polygons that overlap: it is their common ground all the same.
+    """
+    open_ = unmatched(directed_segments(polygons))
+    faces = _faces(split_at_vertices(open_, ruler.noise), ruler)
+    count, _ = _counts(faces, shapely.STRtree(polygons), None)
+    covered = faces[count > 0]
+    return covered[0] if len(covered) == 1 else shapely.union_all(covered)
+
+
+def _without(faces: Objects, holes: Any, ruler: Ruler) -> Objects:
+    """What is left of `faces` beyond the known holes, in connected pieces."""
+    if holes is None or len(faces) == 0:
+        return faces
+    shapely.prepare(holes)
+    hit = shapely.intersects(holes, faces)
+    rest = shapely.get_parts(_polygonal(shapely.difference(faces[hit], holes)))
+    return np.concatenate([faces[~hit], rest[ruler.substantial(rest)]])
 
 
 def _faces(network: Network, ruler: Ruler) -> Objects:
@@ -119,14 +197,67 @@ def _owners_along(faces: Objects, network: Network, ruler: Ruler) -> list[set[in
     owners: list[set[int]] = [set() for _ in faces]
     if len(faces) == 0:
         return owners
-    edges = directed_segments(faces)
-    middles = shapely.points((edges.start + edges.end) / 2)
-    tree = shapely.STRtree(network.lines())
-    edge, segment = tree.query(middles, predicate="dwithin", distance=_SLACK * ruler.noise)
+    edges, edge, segment = _edges_along(faces, network, ruler)
     owner, face = distinct_pairs(network.owner[segment], edges.owner[edge])
     for f, o in zip(face.tolist(), owner.tolist(), strict=True):
         owners[f].add(o)
     return owners
+
+
+def _edges_along(faces: Objects, network: Network, ruler: Ruler) -> tuple[Segments, Ints, Ints]:
+    """The edges of `faces`, and pairs (edge, open segment) of those that run along each other."""
+    edges = directed_segments(faces)
+    middles = shapely.points((edges.start + edges.end) / 2)
+    tree = shapely.STRtree(network.lines())
+    edge, segment = tree.query(middles, predicate="dwithin", distance=_SLACK * ruler.noise)
+    return edges, edge.astype(np.int64), segment.astype(np.int64)
+
+
+def _mouths(pieces: Objects, network: Network, ruler: Ruler) -> NDArray[np.float64]:
+    """The share of each piece's outline that does not run along a polygon."""
+    edges, edge, _ = _edges_along(pieces, network, ruler)
+    length = np.hypot(*((edges.end - edges.start) * ruler.unit_m).T)
+    free = length.copy()
+    free[edge] = 0.0
+    share: NDArray[np.float64] = np.bincount(edges.owner, free, len(pieces)) / np.bincount(
+        edges.owner, length, len(pieces)
+    )
+    return share
+
+
+def _inlets(faces: Objects, network: Network, ruler: Ruler, width: float, holes: Any) -> Iterator[Fault]:
+    """Strips open to the outside: what a closing of the outline by half of `width` fills between two polygons.
+
+    The closing runs in a plane scaled to metres at the middle of the place; its vertices on the outline are given the
+    outline's own coordinates again.
+    """
+    scale = np.array(ruler.unit_m)
+    solid = shapely.transform(shapely.union_all(faces), lambda xy: xy * scale)
+    wide = shapely.buffer(solid, width / 2, join_style="mitre", mitre_limit=_OUTER_MITRE)
+    closed = shapely.buffer(wide, -width / 2, join_style="mitre", mitre_limit=_INNER_MITRE)
+    filled = shapely.get_parts(_polygonal(np.array([shapely.difference(closed, solid, grid_size=NOISE_M)])))
+    tree = cKDTree(network.points * scale)
+
+    def back(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        away, nearest = tree.query(xy, distance_upper_bound=_SLACK * NOISE_M)
+        out = xy / scale
+        known = np.isfinite(away)
+        out[known] = network.points[nearest[known]]
+        return out
+
+    pieces = shapely.transform(filled, back)
+    pieces = _without(pieces[shapely.is_valid(pieces) & ruler.substantial(pieces)], holes, ruler)
+    there = ruler.metres(pieces)
+    area, around = shapely.area(there), shapely.length(there)
+    # What is thinner than both slacks together cannot be told from an edge.
+    thick = 2 * area > 2 * _SLACK * NOISE_M * around
+    long = thick & (4 * np.pi * area < INLET_COMPACTNESS * around**2) & (around > 2 * width)
+    pieces, there = pieces[long], there[long]
+    pieces = pieces[widths(there) < width]
+    pieces = pieces[_mouths(pieces, network, ruler) < _MOUTH]
+    for piece, owners in zip(pieces, _owners_along(pieces, network, ruler), strict=True):
+        if len(owners) > 1:
+            yield Fault("gap", tuple(sorted(owners)), piece, "inlet")
 
 
 def _laid_over(polygons: Objects, rows: Ints, ruler: Ruler) -> list[Fault]:
@@ -201,16 +332,29 @@ def _unmatched_edges(network: Network) -> list[Fault]:
     Vertices that the same polygons have and the same one lacks are one fault. The ground's outline may have fewer or
     more vertices than the polygons: that is no fault.
     """
-    begin, end = (np.searchsorted(network.held, network.missed, side) for side in ("left", "right"))
-    found: dict[tuple[int, ...], set[int]] = {}
-    for lacking, point, b, e in zip(
-        network.lacking.tolist(), network.missed.tolist(), begin.tolist(), end.tolist(), strict=True
-    ):
-        having = set(network.holder[b:e].tolist())
-        others = having - {GROUND}
-        if lacking != GROUND and others and lacking not in having:
-            found.setdefault((lacking, *sorted(others)), set()).add(point)
-    return [
-        Fault("unmatched_edge", rows, shapely.multipoints(network.points[sorted(points)]))
-        for rows, points in sorted(found.items())
+    polygon = network.holder != GROUND
+    holder, held = network.holder[polygon], network.held[polygon]
+    span = int(max(holder.max(initial=0), network.lacking.max(initial=0))) + 2
+    begin, end = (np.searchsorted(held, network.missed, side) for side in ("left", "right"))
+    has_it = np.isin(network.missed * span + network.lacking, held * span + holder)
+    kept = (network.lacking != GROUND) & (end > begin) & ~has_it
+    lacking, point, begin, size = network.lacking[kept], network.missed[kept], begin[kept], (end - begin)[kept]
+    # One number for each set of holders: that of the set without its last one, joined with the last.
+    those = size.copy()
+    for k in range(int(size.max(initial=0))):
+        more = size > k
+        those[more] = np.unique(those[more] * span + holder[begin[more] + k], return_inverse=True)[1]
+    order = np.lexsort((point, those, size, lacking))
+    columns = np.column_stack([lacking, size, those, point])[order]
+    new_group, new_point = (
+        np.concatenate([[True], (columns[1:, :width] != columns[:-1, :width]).any(axis=1)])[: len(columns)]
+        for width in (3, 4)
+    )
+    group = np.cumsum(new_group)[new_point] - 1
+    places = shapely.multipoints(shapely.points(network.points[columns[new_point, 3]]), indices=group)
+    first = order[new_group]
+    rows = [
+        (owner, *holder[at : at + n].tolist())
+        for owner, at, n in zip(lacking[first].tolist(), begin[first].tolist(), size[first].tolist(), strict=True)
     ]
+    return [Fault("unmatched_edge", rows[i], places[i]) for i in sorted(range(len(rows)), key=rows.__getitem__)]
