@@ -40,12 +40,13 @@ _LATTICE = np.array([(x, y) for y in np.linspace(20.0, SIDE - 50.0, 13) for x in
 @dataclass(frozen=True)
 class Closeup:
     """A picture of :data:`SIDE` units: paths of the grids (each with 0 for others, 1, 2, 3 for those named), of the
-    boundary and of the defect, a ring around what is too small to see, labels with their places, and the bar.
+    boundary and of the defect (`dots` where it is points), a ring around what is too small to see, labels with their places, and the bar.
     """
 
     grids: tuple[tuple[int, str], ...]
     boundary: str
     defect: str
+    dots: bool
     ring: tuple[int, int] | None
     labels: tuple[tuple[int, int, str], ...]
     bar: int
@@ -113,7 +114,7 @@ def _windows(places: Sequence[Place], grids: Objects) -> tuple[Floats, Floats]:
     whole = np.array([place.whole_grid for place in places])
     width = np.array([place.width_m for place in places])
     least = np.where(whole, 2 * side, np.where(extent == 0, min(40.0, side), _SMALLEST_M))
-    span = np.maximum.reduce([1.5 * extent, 12 * np.nan_to_num(width), least])
+    span = np.maximum.reduce([1.5 * extent, np.minimum(12 * np.nan_to_num(width), 3 * extent), least])
     return (bounds[:, :2] + bounds[:, 2:]) / 2, span
 
 
@@ -142,6 +143,7 @@ def _closeup(
         grids=tuple(sorted(((colour.get(row, 0), d) for row, d in paths.items()), key=lambda item: item[0])),
         boundary="".join(path(line, closed=True) for line in simplified(border)),
         defect=shape_path(place.shape, window, limits),
+        dots=bool(shapely.get_dimensions(place.shape) == 0),
         ring=_ring(place, window),
         labels=_labels(place, window, {int(owner[i]) for i in kept}, cut, owner),
         bar=round(bar_m * window.scale),

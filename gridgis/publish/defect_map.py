@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os.path
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import shapely
-from numpy.typing import NDArray
 
 from gridgis.publish.outlines import (
     Floats,
@@ -30,6 +28,7 @@ _MARGIN = 40.0
 #: With more grids than this the map has no codes, and the outlines are one shape.
 NAMED = 4_000
 _LETTER = (20.0, 44.0)
+_MARK = 22.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Label:
 class DefectMap:
     """A map in units of a two-thousandth of its width, y downwards.
 
-    `grids` are pairs of code and path; `shapes` pairs of the defect's position and its path; `size` is the half of a
+    `grids` are pairs of code and path; `shapes` the defect's position, its path, and whether it is points; `size` is the half of a
     mark's width; all codes begin with `prefix`, which the labels leave out.
     """
 
@@ -64,7 +63,7 @@ class DefectMap:
     grids: tuple[tuple[str, str], ...]
     labels: tuple[Label, ...]
     boundary: str
-    shapes: tuple[tuple[int, str], ...]
+    shapes: tuple[tuple[int, str, bool], ...]
     marks: tuple[Mark, ...]
     size: int
     bar: int
@@ -107,11 +106,11 @@ def draw_map(
         width=round((east - west) * scale + 2 * _MARGIN),
         height=round((north - south) * scale + 2 * _MARGIN),
         grids=(("", "".join(paths.values())),) if alone else tuple((codes[row], d) for row, d in paths.items()),
-        labels=() if alone else _labels(grids, codes, prefix, window),
+        labels=() if alone else _labels(grids, codes, prefix, window, marks),
         boundary="" if boundary is None else shape_path(boundary, window),
-        shapes=tuple((i, shape_path(shape, window)) for i, shape in enumerate(defects) if _has_extent(shape)),
+        shapes=_shapes(defects, window),
         marks=marks,
-        size=22 if len(marks) <= 60 else 18 if len(marks) <= 300 else 15,
+        size=int(_MARK) if len(marks) <= 60 else 18 if len(marks) <= 300 else 15,
         bar=round(bar_m * scale),
         bar_text=length_text(bar_m),
         prefix=prefix,
@@ -128,8 +127,10 @@ def _grid_paths(grids: Objects, window: Window) -> dict[int, str]:
     return paths
 
 
-def _has_extent(shape: Any) -> bool:
-    return shape is not None and not shape.is_empty
+def _shapes(defects: Objects, window: Window) -> tuple[tuple[int, str, bool], ...]:
+    dimensions = shapely.get_dimensions(defects).tolist()
+    there = ~shapely.is_missing(defects) & ~shapely.is_empty(defects)
+    return tuple((i, shape_path(defects[i], window), dimensions[i] == 0) for i in np.flatnonzero(there).tolist())
 
 
 def _marks(places: Floats, window: Window) -> tuple[Mark, ...]:
@@ -142,30 +143,46 @@ def _shared_start(codes: Sequence[str]) -> str:
     """What all codes begin with; two characters at least are left of each."""
     if len(codes) < 2:
         return ""
-    return os.path.commonprefix(list(codes))[: max(0, min(map(len, codes)) - 2)]
+    # Between the first and the last in order lie all others: what these two share, all share.
+    first, last = min(codes), max(codes)
+    alike = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[: max(0, min(alike, min(map(len, codes)) - 2))]
 
 
-def _labels(grids: Objects, codes: Sequence[str], prefix: str, window: Window) -> tuple[Label, ...]:
-    """A label in the largest circle inside each grid, where its letters can be read."""
+def _labels(
+    grids: Objects, codes: Sequence[str], prefix: str, window: Window, marks: tuple[Mark, ...]
+) -> tuple[Label, ...]:
+    """A label in the largest circle inside each grid, where its letters can be read; one for grids of one shape."""
     length = np.array([0.62 * max(len(code) - len(prefix), 1) for code in codes])
     # No circle inside is wider than the root of the area by more than this.
     widest = 1.13 * np.sqrt(np.nan_to_num(shapely.area(grids))) * window.scale
-    rows = _readable(widest, length)
+    rows = np.flatnonzero(widest / length >= _LETTER[0])
     solid = grids[rows]
     flawed = ~shapely.is_valid(solid)
     solid[flawed] = shapely.make_valid(solid[flawed], method="structure")
     solid = shapely.simplify(solid, 1.0 / window.scale)
-    kept = shapely.area(solid) > 0
-    rows, solid = rows[kept], solid[kept]
+    rows, solid = rows[shapely.area(solid) > 0], solid[shapely.area(solid) > 0]
     circles = shapely.maximum_inscribed_circle(solid, tolerance=2.0 / window.scale)
-    middle = np.rint(window.place(shapely.get_coordinates(circles).reshape(-1, 2, 2)[:, 0])).astype(int)
-    letter = 2.0 * shapely.length(circles) * window.scale / length[rows]
-    return tuple(
-        Label(codes[row][len(prefix) :], int(x), int(y), int(min(_LETTER[1], size)))
-        for row, (x, y), size in zip(rows.tolist(), middle, letter, strict=True)
-        if size >= _LETTER[0]
-    )
+    middle = window.place(shapely.get_coordinates(circles).reshape(-1, 2, 2)[:, 0])
+    radius = shapely.length(circles) * window.scale
+    at = np.array([(mark.x, mark.y) for mark in marks], dtype=float).reshape(-1, 2)
+    labels: dict[tuple[int, int], Label] = {}
+    for row, xy, room in zip(rows.tolist(), middle, radius.tolist(), strict=True):
+        letter = min(_LETTER[1], 2.0 * room / length[row])
+        if letter >= _LETTER[0]:
+            x, y = np.rint(_beside(xy, letter, letter * length[row] / 2, room, at)).astype(int).tolist()
+            text = codes[row][len(prefix) :]
+            if (x, y) in labels:
+                text = f"{labels[x, y].text}, {text}"
+            labels[x, y] = Label(text, x, y, int(letter))
+    return tuple(labels.values())
 
 
-def _readable(wide: Floats, length: Floats) -> NDArray[np.intp]:
-    return np.flatnonzero(wide / length >= _LETTER[0])
+def _beside(middle: Floats, letter: float, half: float, room: float, marks: Floats) -> Floats:
+    """Where a label goes: the middle of its grid, or below a mark that is there, if that is still inside."""
+    off = np.abs(marks - middle)
+    hit = np.flatnonzero((off[:, 0] < half + _MARK) & (off[:, 1] < letter / 2 + _MARK))
+    if not len(hit):
+        return middle
+    lower = marks[hit, 1].max() + _MARK + 0.6 * letter
+    return np.array([middle[0], lower]) if lower - middle[1] + letter / 2 < room else middle

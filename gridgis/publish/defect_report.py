@@ -99,7 +99,7 @@ def defects_report(
     >>> grids = gpd.GeoDataFrame({"code": ["W", "E"]}, geometry=[west, east], crs="EPSG:4548")
     >>> found = validate(grids)
     >>> page = defects_report(verdict(found), found, grids, title="某街道", made="2026-03-02")
-    >>> "E、W 相互重叠" in page, "http" in page
+    >>> "E、W 相互重叠" in page, "://" in page
     (True, False)
     """
     missing = [name for name in _NEEDED if name not in defects.columns]
@@ -248,7 +248,7 @@ def _marked(ranked: gpd.GeoDataFrame) -> list[dict[str, Any]]:
 
 
 def _listed(codes: Sequence[object]) -> str:
-    shown = "、".join(map(str, codes[:SHOWN_IDS]))
+    shown = ", ".join(map(str, codes[:SHOWN_IDS]))
     return f"{shown} … ({len(codes)})" if len(codes) > SHOWN_IDS else shown
 
 
@@ -261,8 +261,12 @@ def _cards(ranked: gpd.GeoDataFrame, drawn: _Drawn, codes: Sequence[str], prefix
         by_code[code] = (*by_code.get(code, ()), row)
     places = [_place(rows[i], shapes[i], drawn.places[i], by_code, len(prefix)) for i in there]
     pictures = dict(zip(there, closeups(places, drawn.grids, drawn.boundary), strict=True))
-    on_map = np.isfinite(drawn.places).all(axis=1)
-    return [_card(n, row, pictures.get(n - 1), bool(on_map[n - 1])) for n, row in enumerate(rows, 1)]
+    on_map = _finite(drawn.places)
+    return [_card(n, row, pictures.get(n - 1), on_map[n - 1]) for n, row in enumerate(rows, 1)]
+
+
+def _finite(places: Floats) -> list[bool]:
+    return [bool(np.isfinite(place).all()) for place in places]
 
 
 def _place(
@@ -299,7 +303,7 @@ def _said(message: str, kind: str) -> tuple[tuple[str, str], tuple[str, str]]:
     """What a message says was found, and what mends it, each in Chinese and English.
 
     A message is ``Chinese / English``, and each half ``what was found; what mends it``; where it is not, it stands as
-    it is and what mends its kind is said instead. Codes may hold " / " themselves, as often in one half as in the other.
+    it is and what mends its kind is said instead. Codes may hold " / " themselves, as often in either half.
     """
     pieces = message.split(" / ")
     middle = len(pieces) // 2

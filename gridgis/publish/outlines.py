@@ -43,8 +43,9 @@ def rings_of(shapes: Objects) -> tuple[Objects, NDArray[np.intp]]:
 
 def lines_of(shapes: Objects) -> Objects:
     """The lines among the parts of some shapes."""
-    parts = shapely.get_parts(shapes)
-    return parts[shapely.get_dimensions(parts) == 1]
+    parts: Objects = shapely.get_parts(shapes)
+    lines: Objects = parts[shapely.get_dimensions(parts) == 1]
+    return lines
 
 
 def points_of(shapes: Objects) -> Floats:
