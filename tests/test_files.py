@@ -646,9 +646,10 @@ def test_a_wrong_crs_is_told_of(tmp_path: Path) -> None:
     assert read(metres, table="grid", crs=METRES).crs.to_epsg() == 4548
     degrees = geojson(tmp_path / "d.geojson", polygon([[116 + x / 99, 40 + y / 99] for x, y in CLOSED]),
                       crs={"type": "name", "properties": {"name": "EPSG:4548"}})  # fmt: skip
-    with pytest.warns(
-        GridgisWarning,
-        match=r"d\.geojson: the CRS \(CGCS2000 .*\) is in metres, but x 116 to 116\.01 .* look like degrees",
+    with pytest.raises(
+        CRSError,
+        match=r"d\.geojson: the coordinates look like degrees, though the CRS \(CGCS2000 .*\) is in metres; "
+        r"found x 116 to 116\.01, y 40 to 40\.0101",
     ):
         read(degrees, table="grid")
     geojson(degrees, polygon(CLOSED), crs={"type": "name", "properties": {"name": "EPSG:99"}})

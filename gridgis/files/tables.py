@@ -161,10 +161,16 @@ def _degrees(values: pd.Series, source: object) -> np.ndarray:
 
 
 def check_degrees(frame: gpd.GeoDataFrame, source: object) -> None:
-    """Raise a :class:`CRSError` if a geographic CRS is claimed for coordinates that cannot be degrees."""
+    """Raise a :class:`CRSError` if a geographic CRS is claimed for coordinates that cannot be degrees.
+
+    Infinite ones are a :class:`GeometryError`.
+    """
     if frame.crs is None or not pyproj.CRS(frame.crs).is_geographic:
         return
-    west, south, east, north = shapely.bounds(frame.geometry.array).reshape(-1, 4).T
+    west, south, east, north = bounds = shapely.bounds(frame.geometry.array).reshape(-1, 4).T
+    endless = np.isinf(bounds).any(axis=0)
+    if endless.any():
+        raise GeometryError("coordinates that are not finite numbers", source=source, ids=_rows(endless))
     wrong = (west < -180) | (east > 180) | (south < -90) | (north > 90)
     if wrong.any():
         first = frame.geometry.array[int(np.flatnonzero(wrong)[0])]
@@ -199,7 +205,7 @@ def with_wkt(frame: pd.DataFrame, column: str, crs: pyproj.CRS | None, source: o
     if len(srids) > 1:
         raise CRSError("the rows name more than one CRS", source=source, found=", ".join(srids))
     bare = np.array([None if p is None else p[2] for p in parts], dtype=object)
-    refuse_shapes(unreadable(bare, shapely.from_wkt), source)
+    refuse_shapes(unreadable(bare, shapely.from_wkt), source, "WKT as POLYGON ((x y, x y, …))")
     shapes = shapely.from_wkt(bare)
     named = f"EPSG:{srids[0]}" if srids else crs
     return gpd.GeoDataFrame(frame.drop(columns=column), geometry=shapes, crs=named)
@@ -223,7 +229,7 @@ def _reason(error: Exception) -> str:
     return "coordinates that are not numbers" if "json.exception" in text else text.split(": ", 1)[-1].strip(" !")
 
 
-def refuse_shapes(bad: dict[int, str], source: object) -> None:
+def refuse_shapes(bad: dict[int, str], source: object, wanted: str = "") -> None:
     """Raise a :class:`GeometryError` for rows (numbered from 1) and what is wrong with each, if there are any."""
     if bad:
         reasons = list(dict.fromkeys(bad.values()))
@@ -232,6 +238,7 @@ def refuse_shapes(bad: dict[int, str], source: object) -> None:
             source=source,
             ids=bad,
             found="; ".join(reasons[:3]),
+            wanted=wanted,
             remedy="Close each ring: its last position is its first." if _OPEN_RING in reasons else "",
         )
 
@@ -251,8 +258,11 @@ def read_geojson(path: Path, crs: pyproj.CRS | None = None) -> tuple[str, gpd.Ge
     CRSError
         If its ``crs`` member is unknown, or coordinates without one cannot be degrees.
     """
+    text = decode(path)
+    if not text.strip():
+        raise InputError("the file is empty", source=path, wanted="GeoJSON features")
     try:
-        data = json.loads(decode(path))
+        data = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"the file is not whole JSON: {error}", source=path) from error
     if not isinstance(data, dict) or data.get("type") not in _GEOJSON_TYPES:

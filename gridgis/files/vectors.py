@@ -118,7 +118,8 @@ def read(
     InputError
         If the file does not exist, cannot be read or was cut off, or has several layers and none is named.
     CRSError
-        If the CRS is missing, unknown, or geographic with coordinates that cannot be degrees.
+        If the CRS is missing, unknown, geographic with coordinates that cannot be degrees, or in metres with a place
+        of less than a metre whose coordinates can.
     NotFoundError
         If no feature has the code.
     SchemaError, GeometryError
@@ -298,11 +299,19 @@ def _layers(path: Path, table: str | None = None) -> list[str]:
     try:
         listed = pyogrio.list_layers(path)
     except _GDAL_ERRORS as error:
-        raise InputError(
-            "the file cannot be read", source=path, found=_first_line(error), wanted="a format that GDAL reads"
-        ) from error
+        raise _not_readable(path, error) from error
     placed = table is not None and TABLES[table].geometry_required
     return [str(name) for name, shape in listed if shape is not None or not placed]
+
+
+def _not_readable(path: Path, error: Exception) -> InputError:
+    if path.is_dir():
+        return InputError("this is a folder", source=path, wanted="the name of a file in it")
+    if path.stat().st_size == 0:
+        return InputError("the file is empty", source=path, wanted="a table with rows")
+    if "not recognized" in str(error):
+        return InputError("the file cannot be read", source=path, found="no known format", wanted="one that GDAL reads")
+    return InputError("the file cannot be read (was it cut off?)", source=path, found=_first_line(error))
 
 
 def _choose(names: Sequence[str], layer: str | None, table: str | None, path: Path) -> str:
@@ -347,21 +356,21 @@ def _settled(frame: gpd.GeoDataFrame, crs: pyproj.CRS | None, source: str) -> gp
     if frame.crs is None and crs is not None:
         frame = frame.set_crs(crs)
     require_crs(frame, source)
-    _warn_of_degrees(frame, source)
+    _check_metres(frame, source)
     shapes = frame.geometry.array
     return frame.set_geometry(shapely.force_2d(shapes), crs=frame.crs) if shapes.has_z.any() else frame
 
 
-def _warn_of_degrees(frame: gpd.GeoDataFrame, source: str) -> None:
-    """Warn of a CRS in metres whose coordinates are degrees: a place of less than a metre does not exist."""
+def _check_metres(frame: gpd.GeoDataFrame, source: str) -> None:
+    """Raise where a CRS in metres has coordinates that are degrees: a place of less than a metre does not exist."""
     west, south, east, north = frame.total_bounds
-    small = east - west < 1 and north - south < 1
+    small = 0 < max(east - west, north - south) < 1
     if frame.crs.is_projected and small and max(-west, east) <= 180 and max(-south, north) <= 90:
-        warnings.warn(
-            f"{source}: the CRS ({frame.crs.name}) is in metres, but x {west:g} to {east:g} and "
-            f"y {south:g} to {north:g} look like degrees; give the file the CRS that its coordinates are in",
-            GridgisWarning,
-            stacklevel=4,
+        raise CRSError(
+            f"the coordinates look like degrees, though the CRS ({frame.crs.name}) is in metres",
+            source=source,
+            found=f"x {west:g} to {east:g}, y {south:g} to {north:g}",
+            remedy="Give the file the CRS that its coordinates are in.",
         )
 
 
