@@ -16,6 +16,7 @@ import pyproj
 import pytest
 import shapely
 
+from gridgis.crs import from_datum
 from gridgis.plan.validate import validate, verdict
 
 pytestmark = pytest.mark.places
@@ -156,6 +157,27 @@ def test_the_holes_of_two_districts_are_known_ones(places: Path, name: str, hole
     assert in_utm(validate(grids), "beijing", "gap") == pytest.approx(ground, abs=0.5)
     lakes = gpd.GeoDataFrame(geometry=gaps.geometry, crs=gaps.crs).reset_index(drop=True)
     assert verdict(validate(grids, holes=lakes))["valid"] is True
+
+
+def test_four_districts_nest_in_their_outlines(places: Path) -> None:
+    """71 units of four districts that border on each other, by the codes: 110114005000 in 110114000000."""
+    chosen = [name for name, (off, _) in OFF_OUTLINE.items() if off == 0.0]
+    grids, outlines = (
+        pd.concat(list(tables), ignore_index=True) for tables in zip(*(beijing(places, n) for n in chosen), strict=True)
+    )
+    defects = validate(grids, parents=outlines, level_names=["district"])
+    found = verdict(defects)
+    assert found["valid"] is True and len(grids) == 71
+    assert set(found["counts"]) == {"multipart"}
+    assert "district" in found["levels"] and all(level["valid"] for level in found["levels"].values())
+
+
+def test_beijing_is_not_shifted(places: Path) -> None:
+    """Read as GCJ-02 it would lie about 545 m off."""
+    grids, _ = beijing(places, "haidian")
+    shifted = from_datum(grids, "gcj02")
+    there, here = (frame.to_crs(UTM["beijing"]).geometry.centroid for frame in (shifted, grids))
+    assert float(there.distance(here).mean()) == pytest.approx(545, abs=10)
 
 
 # --- Cambridge, Somerville --------------------------------------------------------------------------------------------
