@@ -32,6 +32,7 @@ _BEYOND = 12.0
 _BAR = 100.0
 _LABELS = 3
 _LETTERS = 9
+_LETTER_WIDTH, _LETTER_HEIGHT = 15.0, 24.0
 _SMALLEST_M = 10.0
 # Where a label may stand: its middle, off the sides by half its width, and above the scale bar.
 _LATTICE = np.array([(x, y) for y in np.linspace(20.0, SIDE - 50.0, 13) for x in np.linspace(64.0, SIDE - 64.0, 11)])
@@ -39,8 +40,10 @@ _LATTICE = np.array([(x, y) for y in np.linspace(20.0, SIDE - 50.0, 13) for x in
 
 @dataclass(frozen=True)
 class Closeup:
-    """A picture of :data:`SIDE` units: paths of the grids (each with 0 for others, 1, 2, 3 for those named), of the
-    boundary and of the defect (`dots` where it is points), a ring around what is too small to see, labels with their places, and the bar.
+    """A picture of :data:`SIDE` units.
+
+    It holds paths of the grids (each with 0 for others, 1, 2, 3 for those named), of the boundary and of the defect
+    (`dots` where it is points), a ring around what is too small to see, labels with their places, and the bar.
     """
 
     grids: tuple[tuple[int, str], ...]
@@ -167,8 +170,8 @@ def _labels(
     """A place for the code of each grid named: the point of a lattice with the most room, off the defect."""
     xy = _LATTICE
     points = shapely.points(xy)
-    defect = shapely.transform(place.shape, window.place)
-    taken = [defect]
+    off_defect = shapely.distance(points, shapely.transform(place.shape, window.place))
+    off_labels = np.full(len(xy), np.inf)
     labels: list[tuple[int, int, str]] = []
     for code, rows in place.named[:_LABELS]:
         for row in [row for row in rows if row in seen][:1]:
@@ -180,12 +183,19 @@ def _labels(
                 continue
             walls = [shapely.linestrings(np.vstack([ring, ring[:1]])) for ring in own]
             room = shapely.distance(points, shapely.multilinestrings(walls))
-            for other in taken:
-                room = np.minimum(room, shapely.distance(points, other))
-            best = int(np.argmax(np.where(inside, room, -1.0)))
-            x, y = np.rint(xy[best]).astype(int).tolist()
-            short = code if len(code) <= _LETTERS else "…" + code[1 - _LETTERS :]
-            labels.append((x, y, short))
-            # Codes are wider than high: another stays off to the sides above all.
-            taken.append(shapely.linestrings([(x - 50, y), (x + 50, y)]))
+            room = np.minimum(room, off_labels)
+            clear = inside & (off_defect > 0)
+            # A duplicate is all defect: its codes stand on it.
+            room = np.where(clear, np.minimum(room, off_defect), -1.0) if clear.any() else np.where(inside, room, -1.0)
+            best = int(np.argmax(room))
+            x, y = xy[best].tolist()
+            text = code if len(code) <= _LETTERS else "…" + code[1 - _LETTERS :]
+            if off_labels[best] < _LETTER_HEIGHT and labels:
+                x, y, before = labels.pop()
+                text = f"{before}, {text}"
+            half = _LETTER_WIDTH * len(text) / 2
+            x = min(max(x, half), SIDE - half)
+            labels.append((round(x), round(y), text))
+            line = shapely.linestrings([(x - half, y), (x + half, y)])
+            off_labels = np.minimum(off_labels, shapely.distance(points, line))
     return tuple(labels)

@@ -54,8 +54,8 @@ class Label:
 class DefectMap:
     """A map in units of a two-thousandth of its width, y downwards.
 
-    `grids` are pairs of code and path; `shapes` the defect's position, its path, and whether it is points; `size` is the half of a
-    mark's width; all codes begin with `prefix`, which the labels leave out.
+    `grids` are pairs of code and path; `shapes` the defect's position, its path, and whether it is points; `size` is
+    the half of a mark's width; all codes begin with `prefix`, which the labels leave out.
     """
 
     width: int

@@ -22,7 +22,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs
-from gridgis.errors import SHOWN_IDS, SchemaError
+from gridgis.errors import SchemaError
 from gridgis.publish import words
 from gridgis.publish.closeups import Closeup, Place, closeups
 from gridgis.publish.defect_map import draw_map
@@ -34,6 +34,8 @@ from gridgis.schema import DEFECT_KINDS, codes_as_text
 SHOWN = 500
 MARKED = 2_000
 ROWS = 200
+#: How many codes stand in a heading; the message has more of them.
+NAMED = 6
 
 _NEEDED = ("kind", "severity", "codes", "area_m2", "width_m", "lon", "lat", "message")
 #: Kinds that are about a whole grid and not about the place of their point.
@@ -248,8 +250,8 @@ def _marked(ranked: gpd.GeoDataFrame) -> list[dict[str, Any]]:
 
 
 def _listed(codes: Sequence[object]) -> str:
-    shown = ", ".join(map(str, codes[:SHOWN_IDS]))
-    return f"{shown} … ({len(codes)})" if len(codes) > SHOWN_IDS else shown
+    shown = ", ".join(map(str, codes[:NAMED]))
+    return f"{shown} … ({len(codes)})" if len(codes) > NAMED else shown
 
 
 def _cards(ranked: gpd.GeoDataFrame, drawn: _Drawn, codes: Sequence[str], prefix: str) -> list[dict[str, Any]]:

@@ -60,17 +60,17 @@ MENDS: Words = {
 }
 #: The parameters of a verdict.
 PARAMETERS: Words = {
-    "min_area_m2": ("面积容差 m²", "area tolerance"),
-    "min_width_m": ("宽度容差 m", "width tolerance"),
-    "inlet_width_m": ("缝口宽度 m", "inlet width"),
-    "seam_m": ("接头容差 m", "seam tolerance"),
+    "min_area_m2": ("面积容差 m²", "area tolerance m²"),
+    "min_width_m": ("宽度容差 m", "width tolerance m"),
+    "inlet_width_m": ("缝口宽度 m", "inlet width m"),
+    "seam_m": ("接头容差 m", "seam tolerance m"),
     "code": ("编码列", "column of codes"),
     "parent": ("上级列", "column of parents"),
     "mode": ("方式", "mode"),
     "boundary": ("范围", "boundary"),
     "holes": ("已知空洞", "known holes"),
-    "noise_m": ("视为同一点的距离 m", "taken as one place within"),
-    "sliver_m": ("碎屑宽度 m", "sliver width"),
+    "noise_m": ("视为同一点的距离 m", "distance taken as one place m"),
+    "sliver_m": ("碎屑宽度 m", "sliver width m"),
     "sliver_compactness": ("碎屑紧凑度", "sliver compactness"),
     "measured_in": ("量算坐标系", "measured in"),
     "strict": ("提示也算错误", "warnings count as errors"),
@@ -85,17 +85,17 @@ VALUES: Words = {
 #: The columns of a repair's log.
 LOG: Words = {
     "code": ("网格", "grid"),
-    "area_before_m2": ("原面积 m²", "area before"),
-    "area_after_m2": ("现面积 m²", "area after"),
-    "gained_m2": ("增加 m²", "gained"),
-    "lost_m2": ("减少 m²", "lost"),
+    "area_before_m2": ("原面积 m²", "area before m²"),
+    "area_after_m2": ("现面积 m²", "area after m²"),
+    "gained_m2": ("增加 m²", "gained m²"),
+    "lost_m2": ("减少 m²", "lost m²"),
     "gained_from": ("来自", "gained from"),
     "lost_to": ("划给", "lost to"),
     "from": ("来自", "from"),
     "to": ("划给", "to"),
     "vertices_moved": ("移动顶点", "vertices moved"),
-    "farthest_m": ("最远移动 m", "farthest move"),
-    "farthest_move_m": ("最远移动 m", "farthest move"),
+    "farthest_m": ("最远移动 m", "farthest move m"),
+    "farthest_move_m": ("最远移动 m", "farthest move m"),
 }
 RESULTS: Words = {
     "kept": ("达标", "kept"),
