@@ -22,9 +22,13 @@ WARNINGS = frozenset({"sliver", "unmatched_edge", "multipart"})
 #: Kinds whose first code has a part of its own (the inner one; the one without the vertex): their codes keep order.
 _ORDERED = frozenset({"contained", "unmatched_edge"})
 
+#: Kinds whose codes are listed as they are: nesting has the child, its parent, the other parent.
+_AS_LISTED = frozenset({"nesting"})
+
 COLUMNS = ("kind", "severity", "codes", "area_m2", "width_m", "lon", "lat", "message", "geometry")
 
-# {codes}, {first} and {rest} are codes; {size} is area and width. Chinese before English.
+# By kind, or by kind:note (see Fault). {codes}, {first}, {second}, {last} and {rest} are codes; {size} is area and
+# width, {length} that of a line in metres. Chinese before English.
 _WORDS: dict[str, tuple[str, str]] = {
     "overlap": (
         "{codes} 相互重叠，{size}；重叠处只应划给其中一个",
@@ -72,11 +76,58 @@ _WORDS: dict[str, tuple[str, str]] = {
         "the code {codes} is used {parts} times; give each grid its own",
     ),
     "missing_code": ("{codes} 没有编码；补上", "{codes} has no code; give it one"),
+    "nesting": (
+        "{first} 属于 {second}，却占了 {last} 的地，{size}；沿上级边界改画，或改其所属上级",
+        "{first} belongs to {second} and takes ground of {last}, {size}; redraw it along the parents' border, or "
+        "name its right parent",
+    ),
+    "nesting:no parent": (
+        "{first} 没有上级，或其上级不在表中；填上上级编码，或补上该上级",
+        "{first} has no parent, or one that is not in the table; name its parent, or add that one",
+    ),
+    "gap:inlet": (
+        "网格之间有通到外面的缝隙，{size}，相邻网格：{codes}；应划给相邻的网格",
+        "a strip between the grids that is open to the outside, {size}, beside {codes}; give it to a grid beside it",
+    ),
+    "gap:overlay": (
+        "有地方不属于任何一片，{size}，相邻各片：{codes}；应划给其中一片",
+        "ground that no area covers, {size}, beside {codes}; extend an area over it",
+    ),
+    "uncovered:overlay": (
+        "范围边缘有地方不属于任何一片，{size}，相邻各片：{codes}；应划给其中一片",
+        "ground along the boundary that no area covers, {size}, beside {codes}; extend an area over it",
+    ),
+    "outside:overlay": (
+        "{codes} 超出网格所在的范围，{size}；沿范围线裁去",
+        "{codes} reaches beyond the ground of the grids, {size}; cut it along their outline",
+    ),
+    "duplicate:overlay": (
+        "{codes} 各片的图形相同，{size}；只保留一片",
+        "the areas {codes} have the same shape, {size}; keep one of them",
+    ),
+    "gap:seam": (
+        "路段 {codes} 没有接上，中断 {length} 米；把端点接到一起",
+        "the segments {codes} do not join: a break of {length} m; bring their ends together",
+    ),
+    "uncovered:street": (
+        "有一段街道没有路段负责，长 {length} 米，相邻路段：{codes}；延长相邻的路段，或新设路段",
+        "{length} m of street that no segment covers, beside {codes}; extend a segment along it, or add one",
+    ),
+    "overlap:segment": (
+        "路段 {codes} 重复，长 {length} 米；该处只应归一个路段",
+        "the segments {codes} run along each other for {length} m; leave the stretch to one of them",
+    ),
 }
 
 
 def defects_of(
-    faults: Sequence[Fault], labels: Sequence[str], ruler: Ruler | None, *, min_area: float, min_width: float
+    faults: Sequence[Fault],
+    labels: Sequence[str],
+    ruler: Ruler | None,
+    *,
+    min_area: float,
+    min_width: float,
+    levels: Sequence[str] | None = None,
 ) -> gpd.GeoDataFrame:
     """The faults that exceed both tolerances, as the defects of the contract.
 
@@ -90,14 +141,18 @@ def defects_of(
         Needed as soon as a fault has geometry.
     min_area, min_width : float
         m² and m. Faults that are no area (a vertex, a code) have neither and are kept whatever these are.
+    levels : sequence of str, optional
+        The level that each fault belongs to.
 
     Returns
     -------
     GeoDataFrame
-        Columns :data:`COLUMNS`, in the CRS of `ruler`; errors first, then by kind, codes, area and place.
+        Columns :data:`COLUMNS`, and `level` before the geometry where levels are given; in the CRS of `ruler`; errors
+        first, then by kind, codes, area and place.
     """
     shapes = np.array([fault.geometry for fault in faults], dtype=object)
     area, width, lon, lat = _measured(shapes, ruler)
+    lengths = _lengths(shapes, ruler)
     flat = shapely.get_dimensions(shapes) < 2
     kept = np.flatnonzero(flat | ((area > min_area) & (width > min_width)))
     records = []
@@ -105,12 +160,14 @@ def defects_of(
         fault = faults[i]
         codes = _codes(fault, labels)
         severity = "warning" if fault.kind in WARNINGS else "error"
-        message = _message(fault, codes, labels, float(area[i]), float(width[i]))
+        message = _message(fault, codes, float(area[i]), float(width[i]), float(lengths[i]))
         listed = () if fault.kind == "missing_code" else codes
         records.append((fault.kind, severity, listed, area[i], width[i], lon[i], lat[i], message))
     table = pd.DataFrame.from_records(records, columns=list(COLUMNS[:-1]))
     for name in ("area_m2", "width_m", "lon", "lat"):
         table[name] = table[name].astype(float)
+    if levels is not None:
+        table["level"] = np.array([levels[i] for i in kept.tolist()], dtype=object)
     geometry = gpd.GeoSeries(shapely.normalize(shapes[kept]), crs=None if ruler is None else ruler.crs)
     frame = gpd.GeoDataFrame(table, geometry=geometry)
     return _sorted(frame)
@@ -131,33 +188,43 @@ def _measured(shapes: NDArray[np.object_], ruler: Ruler | None) -> tuple[Floats,
     return area, width, lon, lat
 
 
+def _lengths(shapes: NDArray[np.object_], ruler: Ruler | None) -> Floats:
+    """Metres of what is a line, 0 elsewhere."""
+    out = np.zeros(len(shapes))
+    lines = shapely.get_dimensions(shapes) == 1
+    if ruler is not None and lines.any():
+        out[lines] = shapely.length(ruler.metres(shapes[lines]))
+    return out
+
+
 def _codes(fault: Fault, labels: Sequence[str]) -> tuple[str, ...]:
     codes = [labels[row] for row in fault.rows]
     if fault.kind == "duplicate_code":
         return tuple(dict.fromkeys(codes))
+    if fault.kind in _AS_LISTED:
+        return tuple(codes)
     if fault.kind in _ORDERED:
         return (codes[0], *sorted(codes[1:]))
     return tuple(sorted(codes))
 
 
-def _message(fault: Fault, codes: tuple[str, ...], labels: Sequence[str], area: float, width: float) -> str:
-    chinese, english = _WORDS[fault.kind]
+def _message(fault: Fault, codes: tuple[str, ...], area: float, width: float, length: float) -> str:
+    chinese, english = _WORDS[f"{fault.kind}:{fault.note}" if fault.note else fault.kind]
     parts = len(fault.rows) if fault.kind == "duplicate_code" else int(shapely.get_num_geometries(fault.geometry))
     zh = chinese.format(
-        codes=_listed(codes, "、", "没有"),
-        first=_listed(codes[:1], "", "没有"),
-        rest=_listed(codes[1:], "、", "没有"),
-        parts=parts,
+        **_named(codes, "、", "没有"), parts=parts, length=_number(length),
         size=f"{_number(area)} 平方米，宽 {_number(width)} 米",
-    )
+    )  # fmt: skip
     en = english.format(
-        codes=_listed(codes, ", ", "none"),
-        first=_listed(codes[:1], "", "none"),
-        rest=_listed(codes[1:], ", ", "none"),
-        parts=parts,
+        **_named(codes, ", ", "none"), parts=parts, length=_number(length),
         size=f"{_number(area)} m², {_number(width)} m wide",
-    )
+    )  # fmt: skip
     return f"{zh} / {en}"
+
+
+def _named(codes: tuple[str, ...], comma: str, none: str) -> dict[str, str]:
+    parts = {"codes": codes, "first": codes[:1], "second": codes[1:2], "last": codes[-1:], "rest": codes[1:]}
+    return {name: _listed(part, comma, none) for name, part in parts.items()}
 
 
 def _listed(codes: Sequence[str], comma: str, none: str) -> str:
@@ -177,10 +244,12 @@ def _sorted(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
             "severity": frame["severity"],
             "kind": frame["kind"].map({kind: i for i, kind in enumerate(DEFECT_KINDS)}),
             "codes": frame["codes"],
+            "level": frame.get("level", ""),
             "area": -frame["area_m2"],
             "lon": frame["lon"],
             "lat": frame["lat"],
-        }
+        },
+        index=frame.index,
     )
     order = keys.sort_values(list(keys.columns), kind="stable").index
     return frame.loc[order].reset_index(drop=True)
@@ -189,7 +258,8 @@ def _sorted(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
 def as_records(frame: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     """The defects as JSON has them: codes as lists, no geometry, None where there is no place."""
     records = []
-    for row in frame[list(COLUMNS[:-1])].to_dict("records"):
+    columns = [*COLUMNS[:-1], *(["level"] if "level" in frame else [])]
+    for row in frame[columns].to_dict("records"):
         row["codes"] = list(row["codes"])
         for name in ("area_m2", "width_m", "lon", "lat"):
             row[name] = None if np.isnan(row[name]) else float(row[name])

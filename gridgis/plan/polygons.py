@@ -28,17 +28,17 @@ class Usable(NamedTuple):
     faults: list[Fault]
 
 
-def usable_polygons(grids: gpd.GeoDataFrame, labels: list[str]) -> Usable:
+def usable_polygons(grids: gpd.GeoDataFrame, labels: list[str], source: str = "grids") -> Usable:
     """Set empty geometry aside and mend invalid geometry; both are faults.
 
     Raises
     ------
     GeometryError
-        Lines or points among the grids; `labels` name the rows.
+        Lines or points among the grids; `labels` name the rows, `source` the table.
     """
     shapes = np.asarray(grids.geometry.array, dtype=object)
     empty = shapely.is_missing(shapes) | shapely.is_empty(shapes)
-    _refuse_others(shapes, ~empty, "grids", labels)
+    _refuse_others(shapes, ~empty, source, labels)
     faults = [Fault("empty", (int(row),), None) for row in np.flatnonzero(empty)]
     rows = np.flatnonzero(~empty)
     polygons = _flat(shapes[rows])
@@ -96,8 +96,8 @@ def mended(polygons: Objects) -> Objects:
     return out
 
 
-def ground_of(boundary: gpd.GeoDataFrame, crs: pyproj.CRS) -> Any:
-    """The boundary as one valid polygon or multipolygon in `crs`.
+def ground_of(boundary: gpd.GeoDataFrame, crs: pyproj.CRS, source: str = "boundary") -> Any:
+    """The boundary (or what `source` names) as one valid polygon or multipolygon in `crs`.
 
     Raises
     ------
@@ -109,18 +109,18 @@ def ground_of(boundary: gpd.GeoDataFrame, crs: pyproj.CRS) -> Any:
     GridgisWarning
         If it has invalid rings; they are mended for the comparison.
     """
-    own = require_crs(boundary, "boundary")
+    own = require_crs(boundary, source)
     shapes = np.asarray((boundary if own == crs else boundary.to_crs(crs)).geometry.array, dtype=object)
     real = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     if not real.any():
-        raise GeometryError("the boundary has no geometry", source="boundary", wanted="at least one polygon")
-    _refuse_others(shapes, real, "boundary")
+        raise GeometryError(f"the {source} has no geometry", source=source, wanted="at least one polygon")
+    _refuse_others(shapes, real, source)
     polygons = _flat(shapes[real])
     wrong = ~shapely.is_valid(polygons)
     if wrong.any():
         ids = ids_of(boundary, np.flatnonzero(real)[wrong], None)
         warnings.warn(
-            f"boundary: {wrong.sum()} of {len(polygons)} polygons have invalid rings and were mended for the "
+            f"{source}: {wrong.sum()} of {len(polygons)} polygons have invalid rings and were mended for the "
             f"comparison (rows {name_ids(ids)})",
             GridgisWarning,
             stacklevel=3,
@@ -128,5 +128,5 @@ def ground_of(boundary: gpd.GeoDataFrame, crs: pyproj.CRS) -> Any:
         polygons[wrong] = mended(polygons[wrong])
     ground = polygons[0] if len(polygons) == 1 else shapely.union_all(polygons)
     if ground.is_empty:
-        raise GeometryError("the boundary encloses no ground", source="boundary", remedy="Mend its rings.")
+        raise GeometryError(f"the {source} encloses no ground", source=source, remedy="Mend its rings.")
     return ground

@@ -219,9 +219,8 @@ def _mouths(pieces: Objects, network: Network, ruler: Ruler) -> NDArray[np.float
     length = np.hypot(*((edges.end - edges.start) * ruler.unit_m).T)
     free = length.copy()
     free[edge] = 0.0
-    share: NDArray[np.float64] = np.bincount(edges.owner, free, len(pieces)) / np.bincount(
-        edges.owner, length, len(pieces)
-    )
+    open_m, all_m = (np.bincount(edges.owner, metres, len(pieces)) for metres in (free, length))
+    share: NDArray[np.float64] = np.divide(open_m, all_m)
     return share
 
 
@@ -240,7 +239,7 @@ def _inlets(faces: Objects, network: Network, ruler: Ruler, width: float, holes:
 
     def back(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         away, nearest = tree.query(xy, distance_upper_bound=_SLACK * NOISE_M)
-        out = xy / scale
+        out: NDArray[np.float64] = xy / scale
         known = np.isfinite(away)
         out[known] = network.points[nearest[known]]
         return out
