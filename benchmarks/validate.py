@@ -6,6 +6,7 @@ Run with ``make bench``, or ``python benchmarks/validate.py``; with everything i
     --sets clean,injected,unmatched
     --each 34                 planted defects of each of the 15 kinds
     --no-peers, --no-repair   ours alone; checking alone
+    --methods validate,union  only the methods whose names contain one of these
     --repeat 3                best of so many for sets of up to 10,000 cells; larger ones run once
     --json FILE               everything measured, as JSON
 
@@ -299,7 +300,7 @@ def run_all(args: argparse.Namespace) -> Run:
                 run.say(f"{cells:,} {name}: {made['rows']:,} rows of {made['vertices']} vertices")
                 methods = ["validate", *(["repair"] if args.repair and name != "clean" else [])]
                 methods += [m for m in PEERS[name] if args.peers and (args.repair or m not in REPAIRERS)]
-                for method in methods:
+                for method in (m for m in methods if any(word in m for word in args.methods)):
                     run.best(args.repeat if cells <= ONCE_FROM else 1, method=method, **job)
             run.together(cells)
     return run
@@ -406,6 +407,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--each", type=int, default=34, help="planted defects of each kind")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--repair", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--methods", type=lambda s: s.split(","), default=[""], help="parts of their names")
     parser.add_argument("--repeat", type=int, default=3, help=f"best of so many, up to {ONCE_FROM:,} cells")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--job", help=argparse.SUPPRESS)
