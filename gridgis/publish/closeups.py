@@ -167,35 +167,41 @@ def _ring(place: Place, window: Window) -> tuple[int, int] | None:
 def _labels(
     place: Place, window: Window, seen: set[int], cut: list[Floats], owner: NDArray[np.intp]
 ) -> tuple[tuple[int, int, str], ...]:
-    """A place for the code of each grid named: the point of a lattice with the most room, off the defect."""
-    xy = _LATTICE
-    points = shapely.points(xy)
+    """The codes of the grids named, each in its grid; those without a place of their own stand on one line."""
+    points = shapely.points(_LATTICE)
     off_defect = shapely.distance(points, shapely.transform(place.shape, window.place))
-    off_labels = np.full(len(xy), np.inf)
-    labels: list[tuple[int, int, str]] = []
+    off_labels = np.full(len(points), np.inf)
+    labels: list[tuple[float, float, str]] = []
     for code, rows in place.named[:_LABELS]:
-        for row in [row for row in rows if row in seen][:1]:
-            own = [ring for i, ring in enumerate(cut) if owner[i] == row and len(ring) > 2]
-            inside = np.zeros(len(xy), dtype=bool)
-            for ring in own:
-                inside ^= shapely.contains_xy(shapely.polygons(ring), xy)
-            if not inside.any():
-                continue
-            walls = [shapely.linestrings(np.vstack([ring, ring[:1]])) for ring in own]
-            room = shapely.distance(points, shapely.multilinestrings(walls))
-            room = np.minimum(room, off_labels)
-            clear = inside & (off_defect > 0)
-            # A duplicate is all defect: its codes stand on it.
-            room = np.where(clear, np.minimum(room, off_defect), -1.0) if clear.any() else np.where(inside, room, -1.0)
-            best = int(np.argmax(room))
-            x, y = xy[best].tolist()
-            text = code if len(code) <= _LETTERS else "…" + code[1 - _LETTERS :]
-            if off_labels[best] < _LETTER_HEIGHT and labels:
-                x, y, before = labels.pop()
-                text = f"{before}, {text}"
-            half = _LETTER_WIDTH * len(text) / 2
-            x = min(max(x, half), SIDE - half)
-            labels.append((round(x), round(y), text))
-            line = shapely.linestrings([(x - half, y), (x + half, y)])
-            off_labels = np.minimum(off_labels, shapely.distance(points, line))
-    return tuple(labels)
+        row = next((row for row in rows if row in seen), None)
+        own = [ring for ring, of in zip(cut, owner, strict=True) if of == row and len(ring) > 2]
+        best = _roomiest(own, points, off_defect, off_labels)
+        if best is None:
+            continue
+        x, y = _LATTICE[best].tolist()
+        text = code if len(code) <= _LETTERS else "…" + code[1 - _LETTERS :]
+        if off_labels[best] < _LETTER_HEIGHT:
+            x, y, before = labels.pop(int(np.argmin([abs(y - there) for _, there, _ in labels])))
+            text = f"{before}, {text}"
+        half = _LETTER_WIDTH * len(text) / 2
+        x = min(max(x, half), SIDE - half)
+        labels.append((x, y, text))
+        off_labels = np.minimum(
+            off_labels, shapely.distance(points, shapely.linestrings([(x - half, y), (x + half, y)]))
+        )
+    return tuple((round(x), round(y), text) for x, y, text in labels)
+
+
+def _roomiest(own: list[Floats], points: Objects, off_defect: Floats, off_labels: Floats) -> int | None:
+    """The point inside the rings `own` with the most room to their lines, to labels and, where possible, the defect."""
+    inside = np.zeros(len(points), dtype=bool)
+    for ring in own:
+        inside ^= shapely.contains_xy(shapely.polygons(ring), _LATTICE)
+    if not inside.any():
+        return None
+    lines = shapely.multilinestrings([shapely.linestrings(np.vstack([ring, ring[:1]])) for ring in own])
+    room = np.minimum(shapely.distance(points, lines), off_labels)
+    # A duplicate is all defect: its codes stand on it.
+    if (inside & (off_defect > 0)).any():
+        room = np.minimum(room, off_defect)
+    return int(np.argmax(np.where(inside, room, -1.0)))

@@ -208,7 +208,11 @@ def _summary(verdict: Mapping[str, Any], ranked: gpd.GeoDataFrame) -> dict[str, 
         for kind in kinds
     ]
     levels = [
-        {**level, "name": str(name), "kinds": [(words.pair(words.DEFECTS, k), n) for k, n in level["counts"].items()]}
+        {
+            **level,
+            "name": _level(name),
+            "kinds": [(words.pair(words.DEFECTS, k), n) for k, n in level["counts"].items()],
+        }
         for name, level in (verdict.get("levels") or {}).items()
     ]
     return {
@@ -219,6 +223,13 @@ def _summary(verdict: Mapping[str, Any], ranked: gpd.GeoDataFrame) -> dict[str, 
         "levels": levels,
         "parameters": [(_named(name), _value(value)) for name, value in parameters.items()],
     }
+
+
+def _level(name: object) -> tuple[str, str]:
+    """A level's name, or those of two with a sign between them."""
+    halves = [words.pair(words.LEVELS, part) for part in str(name).split(" < ")]
+    chinese, english = (" < ".join(pair[i] or pair[0] for pair in halves) for i in (0, 1))
+    return chinese, "" if english == chinese else english
 
 
 def _named(name: str) -> tuple[str, str]:
@@ -290,7 +301,7 @@ def _card(n: int, row: Mapping[str, Any], picture: Closeup | None, on_map: bool)
         "grave": row["severity"] == "error",
         "severity": words.pair(words.SEVERITIES, row["severity"]),
         "codes": _listed(row["codes"]),
-        "level": "" if level is None or pd.isna(level) else str(level),
+        "level": ("", "") if level is None or pd.isna(level) else _level(level),
         "area": row["area_m2"],
         "width": row["width_m"],
         "place": "" if pd.isna(lon) or pd.isna(lat) else f"{lon:.6f}, {lat:.6f}",

@@ -72,6 +72,8 @@ PARAMETERS: Words = {
     "noise_m": ("视为同一点的距离 m", "distance taken as one place m"),
     "sliver_m": ("碎屑宽度 m", "sliver width m"),
     "sliver_compactness": ("碎屑紧凑度", "sliver compactness"),
+    "inlet_compactness": ("缝口紧凑度", "inlet compactness"),
+    "parents": ("上级取自", "parents from"),
     "measured_in": ("量算坐标系", "measured in"),
     "strict": ("提示也算错误", "warnings count as errors"),
 }
@@ -79,9 +81,16 @@ PARAMETERS: Words = {
 VALUES: Words = {
     "own outline": ("网格自身外廓", "own outline"),
     "given": ("另行给定", "given"),
+    "base": ("基础网格", "base grids"),
+    "the level above; the highest one's own outline": (
+        "上一级；最高一级为自身外廓",
+        "the level above; the highest one's own outline",
+    ),
     "partition": ("分区（不重不漏）", "partition"),
     "overlay": ("叠加", "overlay"),
 }
+#: Names of levels that have none of their own.
+LEVELS: Words = {"grids": ("网格", "grids"), **{f"level {n}": (f"第 {n} 级", f"level {n}") for n in range(1, 10)}}
 #: The columns of a repair's log.
 LOG: Words = {
     "code": ("网格", "grid"),
