@@ -18,7 +18,7 @@ from gridgis.publish.outlines import (
     rings_of,
     round_length,
     shape_path,
-    simplified,
+    thinned,
 )
 
 #: The width of the map, in units; two make a pixel on a laptop.
@@ -120,7 +120,8 @@ def draw_map(
 def _grid_paths(grids: Objects, window: Window) -> dict[int, str]:
     rings, owner = rings_of(grids)
     paths: dict[int, str] = {}
-    lines = simplified([window.place(shapely.get_coordinates(ring)) for ring in rings])
+    xy, index = shapely.get_coordinates(rings, return_index=True)
+    lines = thinned(window.place(xy), index)
     for row, line in zip(owner.tolist(), lines, strict=True):
         if (line != line[0]).any():
             paths[row] = paths.get(row, "") + path(line, closed=True)

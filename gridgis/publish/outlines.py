@@ -86,8 +86,8 @@ def clip(ring: Floats, low: float, high: float) -> Floats:
             continue
         if not inside.any():
             return ring[:0]
-        following, depth_there = np.roll(ring, -1, axis=0), np.roll(depth, -1)
-        crossing = inside != np.roll(inside, -1)
+        following, depth_there = np.concatenate([ring[1:], ring[:1]]), np.concatenate([depth[1:], depth[:1]])
+        crossing = inside != (depth_there >= 0)
         share = np.divide(depth, depth - depth_there, out=np.zeros(len(depth)), where=crossing)
         both = np.stack([ring, ring + share[:, None] * (following - ring)], axis=1).reshape(-1, 2)
         ring = both[np.column_stack([inside, crossing]).ravel()]
@@ -99,12 +99,17 @@ def simplified(lines: list[Floats], tolerance: float = TOLERANCE) -> list[NDArra
     if not lines:
         return []
     index = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
-    drawn = shapely.simplify(
-        shapely.linestrings(np.concatenate(lines), indices=index), tolerance, preserve_topology=False
-    )
+    return thinned(np.concatenate(lines), index, tolerance)
+
+
+def thinned(xy: Floats, index: NDArray[np.intp], tolerance: float = TOLERANCE) -> list[NDArray[np.int64]]:
+    """The same of lines that are one array: `index`, from 0 without a break, says which line a vertex is of."""
+    if not len(xy):
+        return []
+    drawn = shapely.simplify(shapely.linestrings(xy, indices=index), tolerance, preserve_topology=False)
     xy, index = shapely.get_coordinates(drawn, return_index=True)
     whole = np.rint(xy).astype(np.int64)
-    return np.split(whole, np.searchsorted(index, np.arange(1, len(lines))))
+    return np.split(whole, np.searchsorted(index, np.arange(1, len(drawn))))
 
 
 def path(line: NDArray[np.int64], closed: bool = False) -> str:

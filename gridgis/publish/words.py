@@ -74,6 +74,11 @@ PARAMETERS: Words = {
     "sliver_compactness": ("碎屑紧凑度", "sliver compactness"),
     "inlet_compactness": ("缝口紧凑度", "inlet compactness"),
     "parents": ("上级取自", "parents from"),
+    "seam_reach_m": ("接头查找距离 m", "seam reach m"),
+    "seam_ahead_deg": ("接头朝向 °", "seam ahead °"),
+    "doubled_m": ("视为重复的间距 m", "doubled within m"),
+    "doubled_length_m": ("重复长度 m", "doubled length m"),
+    "on_street_m": ("视为在街道上的距离 m", "on the street within m"),
     "measured_in": ("量算坐标系", "measured in"),
     "strict": ("提示也算错误", "warnings count as errors"),
 }
@@ -90,7 +95,11 @@ VALUES: Words = {
     "overlay": ("叠加", "overlay"),
 }
 #: Names of levels that have none of their own.
-LEVELS: Words = {"grids": ("网格", "grids"), **{f"level {n}": (f"第 {n} 级", f"level {n}") for n in range(1, 10)}}
+LEVELS: Words = {
+    "grids": ("网格", "grids"),
+    "segments": ("路段", "segments"),
+    **{f"level {n}": (f"第 {n} 级", f"level {n}") for n in range(1, 10)},
+}
 #: The columns of a repair's log.
 LOG: Words = {
     "code": ("网格", "grid"),
