@@ -72,7 +72,7 @@ def read_levels(
     SchemaError
         A table without rows or without codes, or with levels that are no numbers.
     InputError
-        Not one name for each level, or a name twice.
+        Not one name for each level.
     CRSError, GeometryError
         No CRS; lines or points.
     """

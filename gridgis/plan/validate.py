@@ -104,7 +104,7 @@ def validate(
     seam : float
         m. Ends of segments that are nearer than this meet.
     level_names : sequence of str, optional
-        One for each level, the grids first; by default "grids", "level N" or "parents N".
+        One for each level above the grids, which are "grids"; by default "level N" or "parents N".
 
     Returns
     -------
@@ -278,17 +278,15 @@ def _layers(
     grids: gpd.GeoDataFrame, parents: Any, crs: pyproj.CRS, code: str | None, parent: str | None, names: Any
 ) -> list[Layer]:
     """The grids and the levels above them, the lowest first."""
-    names = None if names is None else [str(name) for name in names]
-    lowest = layer_of(grids, crs, code, names[0] if names else GRIDS)
+    lowest = layer_of(grids, crs, code, GRIDS)
     if parents is None:
         return [lowest]
     if parent is not None:
         parent_column(lowest.frame, parent, lowest=True)
-    upper = None if names is None else names[1:]
-    layers = [lowest, *read_levels(parents, crs, code=code, parent=parent, names=upper, first=len(grids))]
-    names = [layer.name for layer in layers]
-    if len(set(names)) < len(names):
-        raise InputError("two levels have one name", found=", ".join(names), wanted="a name of its own for each")
+    layers = [lowest, *read_levels(parents, crs, code=code, parent=parent, names=names, first=len(grids))]
+    called = [layer.name for layer in layers] + [SEGMENTS]
+    if len(set(called)) < len(called):
+        raise InputError("two levels have one name", found=", ".join(called), wanted="a name of its own for each")
     return layers
 
 
