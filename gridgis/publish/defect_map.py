@@ -29,6 +29,7 @@ _MARGIN = 40.0
 NAMED = 4_000
 _LETTER = (20.0, 44.0)
 _MARK = 22.0
+_PREFIX = 4
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,14 @@ def _marks(places: Floats, window: Window) -> tuple[Mark, ...]:
 
 
 def _shared_start(codes: Sequence[str]) -> str:
-    """What all codes begin with; two characters at least are left of each."""
+    """What all codes begin with, if it is long enough to be worth it; two characters at least are left of each."""
     if len(codes) < 2:
         return ""
     # Between the first and the last in order lie all others: what these two share, all share.
     first, last = min(codes), max(codes)
     alike = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[: max(0, min(alike, min(map(len, codes)) - 2))]
+    length = min(alike, min(map(len, codes)) - 2)
+    return first[:length] if length >= _PREFIX else ""
 
 
 def _labels(
