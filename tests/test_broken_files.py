@@ -153,7 +153,7 @@ BROKEN: dict[str, Broken] = {
         lambda d: [f"{two_layers(d)}:three"], ("plan.gpkg: there is no layer 'three'; found one, two",)
     ),
     # rows and columns
-    "no features": Broken(lambda d: [written(d, "grids.geojson", geojson())], ("grids.geojson: ", "at least one grid")),
+    "no features": Broken(lambda d: [written(d, "grids.geojson", geojson())], ("grids.geojson: ", "at least one")),
     "no geometry": Broken(
         lambda d: [written(d, "grids.csv", "code,name\na,甲\n")],
         ("grids.csv: the table has no geometry; wanted geometry, or lon and lat columns",),
