@@ -1,0 +1,270 @@
+"""The ground that does not belong to exactly one polygon, cut into pieces each of which goes to one of them as a whole.
+
+Two arrangements are made: of the segments that have no opposite, which shows where the trouble is, and of these with
+the segments that run through the trouble, so that in each face the same polygons lie on top everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import shapely
+
+from gridgis.plan.arrangement import CUT, Arrangement, around_faces, arrange, joined_faces
+from gridgis.plan.ruler import NOISE_M, Bools, Floats, Ruler
+from gridgis.plan.segments import GROUND, Ints, Segments, alone, directed_segments, joined
+from gridgis.plan.tiling import Matching, Objects, match
+
+#: No polygon, no parent.
+NOBODY = -1
+#: How far, in noises, a segment may lie off the trouble that it runs along.
+_SLACK = 4.0
+
+
+class Place(NamedTuple):
+    """What does not change while polygons are mended.
+
+    `ground`: what is to be covered, or None for all that the polygons enclose. `holes`: ground that nobody has to
+    cover. `parents` and `parent_of`: the ground of each parent, and the parent of each polygon (:data:`NOBODY` where
+    none is known). `noise`: two places nearer than this (in units of the CRS) are one.
+    """
+
+    ruler: Ruler
+    noise: float
+    ground: Any = None
+    holes: Any = None
+    parents: Objects = np.empty(0, dtype=object)
+    parent_of: Ints = np.empty(0, dtype=np.int64)
+
+
+class Given(NamedTuple):
+    """Ground that is spoken for: each polygon of `shapes` goes to `to`; with `taken_from` ≥ 0 it is evicted from there.
+
+    `to` is :data:`NOBODY` where the receiver has still to be found.
+    """
+
+    shapes: Objects
+    to: Ints
+    taken_from: Ints
+
+    @classmethod
+    def none(cls) -> Given:
+        empty = np.empty(0, dtype=np.int64)
+        return cls(np.empty(0, dtype=object), empty, empty)
+
+
+class Piece(NamedTuple):
+    """A connected piece of ground: its `faces`, the polygons `over` it, if it is `on_ground`, in which `parent`.
+
+    `to` is the receiver if that is settled already, `giver` the polygon that is evicted (and not among those over it).
+    `area` is in m². `edges` are its outline, with +1 in `sides` where it lies on their left. `place` is its lowest
+    corner, by x, then y.
+    """
+
+    faces: Ints
+    over: frozenset[int]
+    on_ground: bool
+    parent: int
+    to: int
+    giver: int
+    area: float
+    edges: Ints
+    sides: Ints
+    place: tuple[float, float]
+
+
+class Contested(NamedTuple):
+    """The contested `pieces` in a `plan`, and for each face the piece that it belongs to (-1: none).
+
+    `segments` are those of the plan, the chosen ones of `matching` first: `used` are their positions there.
+    """
+
+    plan: Arrangement
+    segments: Segments
+    used: Ints
+    pieces: list[Piece]
+    piece_of: Ints
+    matching: Matching
+
+
+def find_contested(polygons: Objects, tree: Any, place: Place, given: Given, strays: Objects) -> Contested | None:
+    """The contested pieces, or None where every segment has its opposite and nothing is given away.
+
+    Parameters
+    ----------
+    polygons : array of Polygon or MultiPolygon
+        Valid, not empty.
+    tree : STRtree
+        Of the polygons.
+    place : Place
+    given : Given
+    strays : array of Polygon
+        Ground that children take from other parents; see :func:`gridgis.plan.levels.nesting_faults`.
+    """
+    matching = match(polygons, place.ground)
+    used = alone(len(matching.segments.owner), matching.couples)
+    if len(used) == 0 and len(given.shapes) == 0 and len(strays) == 0:
+        return None
+    cuts = _cuts(place, given)
+    segments = joined(matching.segments.take(used), cuts)
+    plan = arrange(segments, place.noise)
+    faces = _Faces.of(plan, polygons, tree, place, given)
+    trouble = np.concatenate([plan.faces[faces.contested], given.shapes, strays])
+    more = _running_through(trouble, tree, polygons, matching, place)
+    if len(more) or len(strays):
+        used = np.concatenate([used, more])
+        segments = joined(joined(matching.segments.take(used), cuts), _parents_near(strays, place))
+        plan = arrange(segments, place.noise)
+        faces = _Faces.of(plan, polygons, tree, place, given)
+    pieces, piece_of = _pieces(plan, faces, place)
+    return Contested(plan, segments, used, pieces, piece_of, matching)
+
+
+def _cuts(place: Place, given: Given) -> Segments:
+    shapes = [*given.shapes, *([] if place.holes is None else [place.holes])]
+    there = directed_segments(np.array(shapes, dtype=object)) if shapes else directed_segments(np.empty(0, object))
+    return there._replace(owner=np.full(len(there.owner), CUT, dtype=np.int64))
+
+
+def _running_through(trouble: Objects, tree: Any, polygons: Objects, matching: Matching, place: Place) -> Ints:
+    """The positions of the matched segments that touch the trouble."""
+    rows = np.unique(tree.query(trouble, predicate="intersects")[1])
+    chosen = np.zeros(len(polygons) + 1, dtype=bool)
+    chosen[rows] = True
+    chosen[GROUND] = len(trouble) > 0
+    segments, couples = matching
+    matched = np.sort(np.concatenate(couples))
+    near = matched[chosen[segments.owner[matched]]]
+    lines = shapely.linestrings(np.stack([segments.start[near], segments.end[near]], axis=1))
+    touching = shapely.STRtree(lines).query(trouble, "dwithin", _SLACK * place.noise)[1]
+    return near[np.unique(touching)]
+
+
+def _parents_near(strays: Objects, place: Place) -> Segments:
+    """The outlines of parents where children take ground of others, as cuts."""
+    there = directed_segments(place.parents)
+    lines = shapely.linestrings(np.stack([there.start, there.end], axis=1))
+    touching = np.unique(shapely.STRtree(lines).query(strays, "dwithin", _SLACK * place.noise)[1])
+    return there.take(touching)._replace(owner=np.full(len(touching), CUT, dtype=np.int64))
+
+
+class _Faces(NamedTuple):
+    """What lies over each face: pairs (`face`, `row`); of each face what a piece of it would be, and if it is contested."""
+
+    face: Ints
+    row: Ints
+    on_ground: Bools
+    parent: Ints
+    to: Ints
+    giver: Ints
+    contested: Bools
+
+    @classmethod
+    def of(cls, plan: Arrangement, polygons: Objects, tree: Any, place: Place, given: Given) -> _Faces:
+        count = len(plan.faces)
+        inside = shapely.point_on_surface(plan.faces)
+        face, row = tree.query(inside, predicate="intersects")
+        to, giver = np.full(count, NOBODY, dtype=np.int64), np.full(count, NOBODY, dtype=np.int64)
+        at, which = shapely.STRtree(given.shapes).query(inside, predicate="intersects")
+        to[at], giver[at] = given.to[which], given.taken_from[which]
+        if len(at):
+            evicted = set(zip(at.tolist(), given.taken_from[which].tolist(), strict=True))
+            stays = np.array(
+                [pair not in evicted for pair in zip(face.tolist(), row.tolist(), strict=True)], dtype=bool
+            )
+            face, row = face[stays], row[stays]
+        over = np.bincount(face, minlength=count)
+        on_ground = np.ones(count, dtype=bool) if place.ground is None else _covers(place.ground, inside)
+        parent = np.full(count, NOBODY, dtype=np.int64)
+        ground_at, which_parent = shapely.STRtree(place.parents).query(inside, predicate="intersects")
+        parent[ground_at[::-1]] = which_parent[::-1]
+        contested = np.where(on_ground, over != 1, over > 0)
+        if place.holes is not None:
+            contested &= ~((over == 0) & _covers(place.holes, inside))
+        if len(place.parents):
+            wrong = (place.parent_of[row] != parent[face]) & (place.parent_of[row] >= 0) & (parent[face] >= 0)
+            contested[face[wrong]] = True
+        contested[at] = True
+        return cls(face, row, on_ground, parent, to, giver, contested)
+
+
+def _covers(ground: Any, points: Objects) -> Bools:
+    shapely.prepare(ground)
+    inside: Bools = shapely.intersects(ground, points)
+    return inside
+
+
+def _pieces(plan: Arrangement, faces: _Faces, place: Place) -> tuple[list[Piece], Ints]:
+    """Contested faces that hang together and have the same polygons over them; what is only noise is left out."""
+    chosen = np.flatnonzero(faces.contested)
+    over: dict[int, list[int]] = {f: [] for f in chosen.tolist()}
+    inside = faces.contested[faces.face]
+    for f, r in zip(faces.face[inside].tolist(), faces.row[inside].tolist(), strict=True):
+        over[f].append(r)
+    keys: dict[tuple[frozenset[int], bool, int, int, int], int] = {}
+    key = np.full(len(plan.faces), -1, dtype=np.int64)
+    for f in chosen.tolist():
+        what = (
+            frozenset(over[f]),
+            bool(faces.on_ground[f]),
+            int(faces.parent[f]),
+            int(faces.to[f]),
+            int(faces.giver[f]),
+        )
+        key[f] = keys.setdefault(what, len(keys))
+    group = joined_faces(plan, key, faces.contested)
+    numbers, of = np.unique(group[chosen], return_inverse=True)
+    members = np.split(chosen[np.argsort(of, kind="stable")], np.cumsum(np.bincount(of, minlength=len(numbers)))[:-1])
+    what_is = list(keys)
+    outline, area, perimeter = _outlines(plan, chosen, of, len(numbers), place)
+    piece_of = np.full(len(plan.faces), -1, dtype=np.int64)
+    pieces: list[Piece] = []
+    for number, own in enumerate(members if len(chosen) else []):
+        if 2 * area[number] <= NOISE_M * perimeter[number]:
+            continue
+        edges, sides = outline[number]
+        ends = plan.points[np.concatenate([plan.low[edges], plan.high[edges]])]
+        lowest = ends[np.lexsort((ends[:, 1], ends[:, 0]))[0]]
+        piece_of[own] = len(pieces)
+        pieces.append(
+            Piece(own, *what_is[key[own[0]]], float(area[number]), edges, sides, (float(lowest[0]), float(lowest[1])))
+        )
+    return pieces, piece_of
+
+
+def _outlines(
+    plan: Arrangement, chosen: Ints, of: Ints, count: int, place: Place
+) -> tuple[list[tuple[Ints, Ints]], Floats, Floats]:
+    """For each group of faces its outline (edges and sides), its area in m² and its perimeter in m."""
+    area: Floats = np.bincount(of, weights=shapely.area(place.ruler.metres(plan.faces[chosen])), minlength=count)
+    face, edge, side = around_faces(plan, chosen)
+    group = of[face]
+    every = np.full(len(plan.faces) + 1, -2, dtype=np.int64)
+    every[chosen] = of
+    beyond = np.where(side > 0, plan.right[edge], plan.left[edge])
+    outer = every[beyond] != group
+    group, edge, side = group[outer], edge[outer], side[outer]
+    perimeter: Floats = np.bincount(group, weights=plan.edge_lengths(place.ruler.unit_m)[edge], minlength=count)
+    order = np.argsort(group, kind="stable")
+    begin = np.searchsorted(group[order], np.arange(count + 1))
+    outline = [(edge[order[a:b]], side[order[a:b]]) for a, b in pairwise(begin.tolist())]
+    return outline, area, perimeter
+
+
+def lies_beyond(contested: Contested, piece: Piece) -> Sequence[tuple[int, frozenset[int]]]:
+    """For each edge of a piece's outline the piece beyond it (-1: none), and the polygons there."""
+    plan = contested.plan
+    begin, end = (np.searchsorted(plan.edge, piece.edges, side) for side in ("left", "right"))
+    out = []
+    for edge, side, b, e in zip(piece.edges.tolist(), piece.sides.tolist(), begin.tolist(), end.tolist(), strict=True):
+        face = plan.right[edge] if side > 0 else plan.left[edge]
+        over = set(piece.over)
+        for owner, sign in zip(plan.owner[b:e].tolist(), plan.sign[b:e].tolist(), strict=True):
+            if owner >= 0:
+                # With its ground on the piece's side it ends here; else it begins.
+                (over.discard if sign == side else over.add)(owner)
+        out.append((int(contested.piece_of[face]) if face >= 0 else -1, frozenset(over)))
+    return out
