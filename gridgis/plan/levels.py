@@ -79,7 +79,7 @@ def read_levels(
     given = [parents] if isinstance(parents, gpd.GeoDataFrame) else list(parents)
     tables: list[tuple[str, gpd.GeoDataFrame]] = []
     for frame in given:
-        tables += _by_level(frame, f"parents {len(tables) + 1}")
+        tables += by_level(frame, f"parents {len(tables) + 1}")
     if names is not None:
         if len(names) != len(tables):
             raise InputError(
@@ -93,7 +93,16 @@ def read_levels(
     return layers
 
 
-def _by_level(frame: gpd.GeoDataFrame, name: str) -> list[tuple[str, gpd.GeoDataFrame]]:
+def by_level(frame: gpd.GeoDataFrame, name: str) -> list[tuple[str, gpd.GeoDataFrame]]:
+    """`frame` taken apart by its column `level`, the lowest level (the largest number) first, each with a name.
+
+    `name` is the name where there is no such column, and that of the table in messages.
+
+    Raises
+    ------
+    SchemaError
+        No rows, or levels that are no numbers.
+    """
     if len(frame) == 0:
         raise SchemaError(f"there are no {name} to check", wanted="at least one row")
     if "level" not in frame.columns or frame["level"].isna().all():
@@ -164,25 +173,25 @@ def nesting_faults(
     """
     grounds = _grounds(above)
     declared = _declared(children, grounds, column)
+    label, doubt = _labels(children, declared, grounds, ruler, matching)
     at = children.shapes.rows
-    own = declared[at]
-    polygons = children.shapes.polygons
-    inside, holder = _inside(polygons, own, grounds.polygons)
-    guessed = own == _OPEN
-    label = np.where(guessed, holder, own)
-    doubt = _in_doubt(polygons, label, grounds.polygons, ruler, matching) | ~inside
-    doubt &= own != _NONE
-    chosen = np.flatnonzero(doubt)
-    label[chosen] = _most_ground(polygons[chosen], label[chosen], guessed[chosen], grounds.polygons, ruler)
     lost = declared == _NONE
     lost[at[label == _NONE]] = True
     faults = [
         Fault("nesting", (row + children.first,), _spot(children, row), "no parent")
         for row in np.flatnonzero(lost).tolist()
     ]
-    chosen = chosen[label[chosen] >= 0]
+    chosen = np.flatnonzero(doubt & (label >= 0))
     rows = at[chosen] + children.first
-    return faults + _taken(polygons[chosen], rows, label[chosen], grounds, ruler)
+    return faults + _taken(children.shapes.polygons[chosen], rows, label[chosen], grounds, ruler)
+
+
+def parents_of(
+    children: Layer, above: Layer, ruler: Ruler, *, column: str | None, matching: Matching | None = None
+) -> tuple[Grounds, Ints]:
+    """The parents, and for each usable child the position of its own among them (-1: none), as for nesting."""
+    grounds = _grounds(above)
+    return grounds, _labels(children, _declared(children, grounds, column), grounds, ruler, matching)[0]
 
 
 # --- who is whose -----------------------------------------------------------------------------------------------------
@@ -222,6 +231,22 @@ def _declared(children: Layer, grounds: Grounds, column: str | None) -> Ints:
             found = (begins.get(code[:length]) for length in lengths if length <= len(code))
             out[row] = next((i for i in found if i is not None), _OPEN)
     return out
+
+
+def _labels(
+    children: Layer, declared: Ints, grounds: Grounds, ruler: Ruler, matching: Matching | None
+) -> tuple[Ints, Bools]:
+    """For each usable child the position of its parent, and whether it may reach into another one."""
+    polygons = children.shapes.polygons
+    own = declared[children.shapes.rows]
+    inside, holder = _inside(polygons, own, grounds.polygons)
+    guessed = own == _OPEN
+    label = np.where(guessed, holder, own)
+    doubt = _in_doubt(polygons, label, grounds.polygons, ruler, matching) | ~inside
+    doubt &= own != _NONE
+    chosen = np.flatnonzero(doubt)
+    label[chosen] = _most_ground(polygons[chosen], label[chosen], guessed[chosen], grounds.polygons, ruler)
+    return label, doubt
 
 
 def _short(code: str) -> str:

@@ -23,7 +23,7 @@ from gridgis.sample.ground import Ground
 from gridgis.sample.oldgrids import groups_of_faces
 from gridgis.sample.plane import to_degrees
 from gridgis.sample.town import Town
-from gridgis.sample.truth import LATER, Planted
+from gridgis.sample.truth import Planted
 
 KINDS_FILE, BLOCKS_FILE, SEGMENTS_FILE = "kinds.geojson", "responsibility_blocks.geojson", "segments.geojson"
 FIRE_FILE, HEALTH_FILE = "fire.geojson", "health.geojson"
@@ -238,9 +238,10 @@ def _segments(ground: Ground, kinds: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame
             "grid": grid,
         }
     )
-    code = str(frame["code"][street + 1])
-    detail = f"{code} ends {_SEAM_M:g} m before the junction where the next segment begins"
-    return _frame(frame, lines), Planted("seam-segments", "segments", SEGMENTS_FILE, (code,), "seam", LATER, detail)
+    code, following = (str(frame["code"][row]) for row in (street + 1, street + 2))
+    detail = f"{code} ends {_SEAM_M:g} m before the junction where {following} begins"
+    seam = Planted("seam-segments", "segments", SEGMENTS_FILE, (code, following), "gap", "validate", detail)
+    return _frame(frame, lines), seam
 
 
 # --- overlays ---------------------------------------------------------------------------------------------------------
@@ -257,9 +258,9 @@ def _fire(ground: Ground) -> tuple[gpd.GeoDataFrame, list[Planted]]:
     codes = [f"XF{n}" for n in range(1, len(_STATIONS) + 1)]
     frame = pd.DataFrame({"code": codes, "name": [n for n, _ in _STATIONS], "kind": "professional"})
     detail = "reaches beyond the sub-district"
-    outside = Planted("fire-outside", "overlays", FIRE_FILE, (codes[-1],), "outside", LATER, detail)
-    detail = "areas overlap each other by twice 40 m: meant so, an overlay may"
-    overlap = Planted("fire-overlap", "overlays", FIRE_FILE, tuple(codes), "overlap", LATER, detail)
+    outside = Planted("fire-outside", "overlays", FIRE_FILE, (codes[-1],), "outside", "validate", detail)
+    detail = "areas overlap each other by twice 40 m: meant so, an overlay may; only a partition may not"
+    overlap = Planted("fire-overlap", "overlays", FIRE_FILE, tuple(codes), "overlap", "validate", detail)
     return _frame(frame, [*inner, wide[-1]]), [outside, overlap]
 
 
@@ -281,7 +282,7 @@ def _health(kinds: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, Planted]:
         crs=WGS84,
     )
     detail = f"no health station is in charge of {left_out}"
-    return frame, Planted("health-left-out", "overlays", HEALTH_FILE, (left_out,), "misfit", LATER, detail)
+    return frame, Planted("health-left-out", "overlays", HEALTH_FILE, (left_out,), "misfit", "validate", detail)
 
 
 def _frame(columns: pd.DataFrame, shapes: list[Any]) -> gpd.GeoDataFrame:

@@ -18,7 +18,7 @@ from shapely import MultiPolygon, Point, Polygon
 from gridgis.crs import WGS84
 from gridgis.sample.ground import Ground
 from gridgis.sample.plane import to_degrees, to_plan
-from gridgis.sample.truth import LATER, Planted
+from gridgis.sample.truth import Planted
 
 FILE = "old_grids.geojson"
 _FACES_A_GRID = 3
@@ -38,13 +38,13 @@ class _Drawing:
         self._count = len(shapes)
         self._free = set(range(len(shapes)))
 
-    def plant(self, kind: str, codes: tuple[str | None, ...], at: Any, detail: str, seen_by: str = "validate") -> None:
+    def plant(self, kind: str, codes: tuple[str | None, ...], at: Any, detail: str) -> None:
         """Note a fault; `at` is a point or shape in degrees, None where it has no place."""
         place = None if at is None or at.is_empty else shapely.point_on_surface(at)
         more = {} if place is None else {"lon": round(place.x, 7), "lat": round(place.y, 7)}
-        subject = "tiling" if seen_by != LATER else "levels"
+        subject = "levels" if kind == "nesting" else "tiling"
         known = tuple(code for code in codes if code is not None)
-        self.planted.append(Planted(f"old-{kind}", subject, FILE, known, kind, seen_by, detail, more))
+        self.planted.append(Planted(f"old-{kind}", subject, FILE, known, kind, "validate", detail, more))
 
     def add(self, shape: Any, parent: str) -> str:
         """One more row, with a code of its own."""
@@ -60,12 +60,15 @@ class _Drawing:
         self._free.discard(row)
         return row
 
-    def take_pair(self) -> tuple[int, int, list[Place]]:
-        """Two untouched neighbours, and their common border as the first has it; six vertices at least."""
+    def take_pair(self, *, siblings: bool = False) -> tuple[int, int, list[Place]]:
+        """Two untouched neighbours (of one parent), and their common border as the first has it; six vertices or more.
+
+        An overlap of grids of two parents would be a fault between levels too.
+        """
         for a in sorted(self._free):
             for b in sorted(self._free - {a}):
                 border = _common(self.shapes[a], self.shapes[b])
-                if len(border) >= 6:
+                if len(border) >= 6 and not (siblings and self.parents[a] != self.parents[b]):
                     self._free -= {a, b}
                     return a, b, border
         raise ValueError("the old grids are too few for another fault")
@@ -101,7 +104,7 @@ def make_old_grids(ground: Ground) -> tuple[gpd.GeoDataFrame, list[Planted]]:
     own, other = crossing
     drawing.plant(
         "nesting", (drawing.codes[own],), faces[groups[own][-1]],
-        f"belongs to {drawing.parents[own]} and reaches into {other}", LATER,
+        f"belongs to {drawing.parents[own]} and reaches into {other}",
     )  # fmt: skip
     drawing._free.discard(own)
     outline = to_degrees(ground.outline)
@@ -185,7 +188,7 @@ def _along_borders(drawing: _Drawing, outline: Polygon) -> None:
     a, b, border = drawing.take_pair()
     place = drawing.bend(a, border, 6.0)
     drawing.plant("gap", tuple(sorted((str(codes[a]), str(codes[b])))), place, "a strip that belongs to nobody")
-    a, b, border = drawing.take_pair()
+    a, b, border = drawing.take_pair(siblings=True)
     place = drawing.bend(a, border, -5.0)
     drawing.plant("overlap", tuple(sorted((str(codes[a]), str(codes[b])))), place, "a strip that belongs to both")
     a, b, border = drawing.take_pair()
