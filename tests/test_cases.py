@@ -83,7 +83,7 @@ EMPTIED: dict[str, list[float] | None] = {
     "jts.CoverageCleaner.testCoveredItem": [22.0, 18.0],
     "jts.CoverageCleaner.testCoveredItemMultiPolygon": [16.0, 6.0],
     # The third is a sliver of 0.4 m² and a whole grid: it is left and listed.
-    "jts.CoverageCleaner.testPolygonsSnappedCollapse": [26.0, 21.6, 0.4],
+    "jts.CoverageCleaner.testPolygonsSnappedCollapse": [36.0, 27.6, 0.4],
     # The third lies half in each of the other two: `largest` would leave it nothing.
     "geoplanar.test_trim_overlaps_multiple": None,
 }
@@ -409,7 +409,9 @@ def test_the_laws_of_repair(case: Case) -> None:
     if len(hopeless) == len(emptied) and "snapping_distance" not in case:
         ground = shapely.union_all(shapely.make_valid(np.asarray(before.geometry.array, dtype=object)))
         gaps = defects.loc[defects["kind"] == "gap"].geometry
-        assert after.geometry.area.sum() == pytest.approx(ground.area + gaps.area.sum(), rel=1e-9)
+        # A strip below the noise is neither a gap nor an overlap.
+        noise = NOISE_M / metres_per_unit(case) * after.geometry.length.sum()
+        assert after.geometry.area.sum() == pytest.approx(ground.area + gaps.area.sum(), abs=noise)
     again = mended(case, after)
     assert (shapely.to_wkb(again.grids.geometry.array) == shapely.to_wkb(after.geometry.array)).all()
     assert len(again.log) == 0
