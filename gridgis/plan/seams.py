@@ -30,7 +30,7 @@ DOUBLED_M = 1.0
 #: … for longer than this (or than `seam`, if that is more): not where a street forks at 3° or more, or a slip road of
 #: up to 200 m radius leaves it.
 DOUBLED_LENGTH_M = 20.0
-#: An end farther than this from every street, in metres, is on none; so directions have to tell.
+#: An end follows a street when it and its last metres are nearer to it than this, in metres.
 ON_STREET_M = 5.0
 #: Ahead is, and straight on goes, what turns by less than this, in degrees.
 AHEAD_DEG = 45.0
@@ -88,11 +88,15 @@ class _Lines(NamedTuple):
 
 
 class _Ends(NamedTuple):
-    """Both ends of each line, the ends of line k are 2k and 2k + 1; `heading` is the unit vector out of the line."""
+    """Both ends of each line, those of line k are 2k and 2k + 1.
+
+    `inside` is a point of the line :data:`HEADING_M` before the end, `heading` the unit vector from there to the end.
+    """
 
     line: Ints
     xy: Floats
     metres: Floats
+    inside: Floats
     heading: Floats
 
 
@@ -134,9 +138,9 @@ def seam_faults(
         In the CRS of `ruler`, rows are positions in `segments`:
 
         gap, note "seam": the end of a segment that has no other within `seam` while its street goes on with another
-        one within :data:`REACH_M`. An end at most :data:`ON_STREET_M` from a street follows that street; any other
-        looks at most :data:`AHEAD_DEG` aside for the end of a segment that goes straight on or has its name. Rows:
-        both segments (one, if two parts of it do not meet); geometry: the straight line between them.
+        one within :data:`REACH_M`. Where the end follows one of the `streets` (:data:`ON_STREET_M`) that one tells;
+        elsewhere another end at most :data:`AHEAD_DEG` aside, of a segment that goes straight on or has the same name.
+        Rows: both segments (one, if two parts of it do not meet); geometry: the straight line between them.
 
         uncovered, note "street": a piece of street, longer than :data:`REACH_M` and `seam`, that no segment runs
         along within `seam`. Rows: the segments that touch it.
@@ -230,6 +234,9 @@ def _roads(streets: Objects, ground: Any, ruler: Ruler) -> _Lines:
         parts[cut] = shapely.intersection(parts[cut], ground)
         parts = shapely.get_parts(shapely.get_parts(parts))
         parts = parts[shapely.get_dimensions(parts) == 1]
+    # A street that is listed twice would be merged into one that goes there and back.
+    _, once = np.unique(shapely.to_wkb(shapely.normalize(parts)), return_index=True)
+    parts = parts[np.sort(once)]
     merged = shapely.line_merge(shapely.multilinestrings(parts)) if len(parts) else shapely.MultiLineString()
     return _Lines.of(np.array([merged], dtype=object), ruler, "streets")
 
@@ -292,16 +299,17 @@ def _edges(lines: _Lines) -> tuple[Ints, Ints]:
 
 
 def _ends_of(lines: _Lines) -> _Ends:
-    """Two rows for each line."""
+    """The ends of all lines."""
     vertex = np.column_stack([lines.first[:-1], lines.first[1:] - 1]).ravel()
     back = np.minimum(HEADING_M, lines.length)
-    inside = np.column_stack([back, lines.length - back]).ravel()
+    at = np.column_stack([back, lines.length - back]).ravel()
     line = np.repeat(np.arange(len(lines.owner)), 2)
     metres = lines.metres[vertex]
-    out = metres - shapely.get_coordinates(shapely.line_interpolate_point(lines.there[line], inside))
-    size = np.hypot(*out.T)
-    heading = np.divide(out, size[:, None], out=np.zeros_like(out), where=size[:, None] > 0)
-    return _Ends(line, lines.xy[vertex], metres, heading)
+    inside = _places(lines, line, at, metric=True)
+    out = metres - inside
+    size = np.hypot(*out.T)[:, None]
+    heading = np.divide(out, size, out=np.zeros_like(out), where=size > 0)
+    return _Ends(line, lines.xy[vertex], metres, inside, heading)
 
 
 def _runs(base: _Lines, cover: _Lines, tolerance: float, *, twice: bool) -> tuple[Ints, Ints, Floats, Floats]:
@@ -408,17 +416,17 @@ def _breaks(own: _Lines, roads: _Lines | None, seam: float, names: Sequence[obje
         return
     ends = _ends_of(own)
     loose = _loose(own, ends, seam)
-    if roads is None or len(roads.owner) == 0:
+    if roads is None:
         found = _by_direction(own, ends, loose, names)
     else:
-        near = shapely.STRtree(roads.there).query_nearest(
-            shapely.points(ends.metres[loose]), max_distance=ON_STREET_M, all_matches=True
-        )
-        off = np.setdiff1d(loose, loose[near[0]])
-        found = pd.concat([_by_street(own, ends, roads, loose[near[0]], near[1]), _by_direction(own, ends, off, names)])
+        e, road = _followed(ends, roads, loose)
+        off = np.setdiff1d(loose, e)
+        found = pd.concat([_by_street(own, ends, roads, e, road), _by_direction(own, ends, off, names)])
     e, line, p, metres = _chosen(found, own)
     there = np.where(p[:, None] >= 0, ends.xy[p], _places(own, line, metres))
     between = shapely.linestrings(np.stack([ends.xy[e], there], axis=1))
+    turned = (p >= 0) & (p < e)
+    between[turned] = shapely.reverse(between[turned])
     # Two ends that look at each other are one break; a place on a line is no end.
     pair = np.sort(np.column_stack([e, np.where(p >= 0, p, -1 - line)]), axis=1)
     _, once = np.unique(pair, axis=0, return_index=True)
@@ -462,6 +470,19 @@ def _by_direction(own: _Lines, ends: _Ends, loose: Ints, names: Sequence[object]
     return _candidates(e, ends.line[p], p, 0.0, size[fits], straight[fits])
 
 
+def _followed(ends: _Ends, roads: _Lines, loose: Ints) -> tuple[Ints, Ints]:
+    """The nearest street that each end follows: the end and the line before it are on it. Some have none."""
+    i, road = shapely.STRtree(roads.there).query(
+        shapely.points(ends.metres[loose]), predicate="dwithin", distance=ON_STREET_M
+    )
+    along = shapely.dwithin(roads.there[road], shapely.points(ends.inside[loose[i]]), ON_STREET_M)
+    e, road = loose[i[along]], road[along]
+    away = shapely.distance(roads.there[road], shapely.points(ends.metres[e]))
+    order = np.lexsort((road, away, e))
+    e, first = np.unique(e[order], return_index=True)
+    return e, road[order][first]
+
+
 def _by_street(own: _Lines, ends: _Ends, roads: _Lines, e: Ints, road: Ints) -> pd.DataFrame:
     """Ends and lines that the `road` of each end `e` comes to within :data:`REACH_M`."""
     foot = shapely.line_locate_point(roads.there[road], shapely.points(ends.metres[e]))
@@ -482,12 +503,13 @@ def _ends_along(ends: _Ends, at_end: Ints, pieces: Objects) -> pd.DataFrame:
     i, p = shapely.STRtree(points).query(pieces, predicate="dwithin", distance=ON_STREET_M)
     e = at_end[i]
     along = shapely.line_locate_point(pieces[i], points[p])
+    aside = shapely.distance(pieces[i], points[p])
     straight = -(ends.heading[e] * ends.heading[p]).sum(axis=1)
     # Beside it, not ahead, ends what runs beside it: the other carriageway.
-    ahead = (along >= shapely.distance(pieces[i], points[p])) | (straight >= _AHEAD)
+    ahead = (along >= aside) | (straight >= _AHEAD)
     fits = (ends.line[e] != ends.line[p]) & (along < REACH_M) & ahead
     e, p = e[fits], p[fits]
-    return _candidates(e, ends.line[p], p, 0.0, along[fits], straight[fits])
+    return _candidates(e, ends.line[p], p, 0.0, (along + aside)[fits], straight[fits])
 
 
 def _lines_along(own: _Lines, ends: _Ends, at_end: Ints, pieces: Objects) -> pd.DataFrame:
@@ -501,9 +523,10 @@ def _lines_along(own: _Lines, ends: _Ends, at_end: Ints, pieces: Objects) -> pd.
     start = np.where(shapely.intersects(pieces, lines), shapely.points(ends.metres[e]), pieces)
     target = shapely.get_point(shapely.shortest_line(start, common), 1)
     along = shapely.line_locate_point(pieces, target)
-    fits = (along < REACH_M) & (along >= shapely.distance(pieces, target))
+    aside = shapely.distance(pieces, target)
+    fits = (along < REACH_M) & (along >= aside)
     metres = shapely.line_locate_point(lines, target)
-    return _candidates(e[fits], k[fits], -1, metres[fits], along[fits], -1.0)
+    return _candidates(e[fits], k[fits], -1, metres[fits], (along + aside)[fits], -1.0)
 
 
 def _candidates(end: Ints, line: Any, partner: Any, metres: Any, way: Floats, straight: Any) -> pd.DataFrame:
@@ -520,6 +543,7 @@ def _chosen(found: pd.DataFrame, own: _Lines) -> tuple[Ints, Ints, Ints, Floats]
             "end": found["end"],
             "middle": found["partner"] < 0,
             "turn": -found["straight"].round(6),
+            "way": found["way"].round(6),
             "row": own.owner[found["line"].to_numpy()],
             "partner": found["partner"],
         }
