@@ -273,6 +273,16 @@ BROKEN: dict[str, Broken] = {
     "no such column of priorities": Broken(
         lambda d: [good(d), "--priority", "rank"], ("grids.geojson: ", "'rank'", "found", "code"), (REPAIR,)
     ),
+    "houses without a place": Broken(
+        lambda d: [good(d), "--houses", written(d, "houses.csv", "code,households\nh1,2\n")],
+        ("houses.csv: ", "geometry", "lon"),
+        (REPAIR,),
+    ),
+    "a log in a folder that does not exist": Broken(
+        lambda d: [good(d), "--log", d / "there" / "log.csv"],
+        ("there", "the folder does not exist"),
+        (REPAIR,),
+    ),
     # arguments and outputs
     "a negative tolerance": Broken(lambda d: [good(d), "--min-area", "-1"], ("--min-area", "-1"), (VALIDATE,)),
     "a tolerance that is no number": Broken(

@@ -194,26 +194,12 @@ def test_profiles_are_listed_shown_and_checked(tmp_path: Path, capsys: pytest.Ca
 
 
 # --- bad input: one clear message, exit code 2, nothing changed -------------------------------------------------------
+# Broken files of every sort, through validate and repair: test_broken_files.py.
 
 
 def _no_crs(folder: Path) -> list[object]:
     path = folder / "grids.parquet"
     grids().set_crs(None, allow_override=True).to_parquet(path)
-    return ["validate", path]
-
-
-def _wrong_crs(folder: Path) -> list[object]:
-    path = folder / "grids.gpkg"
-    frame = grids([shapely.box(500000, 4427000, 501000, 4428000)])
-    frame.to_file(path)
-    return ["validate", path]
-
-
-def _unclosed(folder: Path) -> list[object]:
-    path = folder / "grids.geojson"
-    ring = [[116.3, 40.0], [116.31, 40.0], [116.31, 40.01], [116.3, 40.01]]
-    feature = {"type": "Feature", "properties": {"code": "a"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     return ["validate", path]
 
 
@@ -257,16 +243,6 @@ def _cut_gpx(folder: Path) -> list[object]:
     return ["patrol", track, "--grids", path, "--profile", "xueyan", "-o", folder / "out.csv"]
 
 
-def _no_file(folder: Path) -> list[object]:
-    return ["validate", folder / "none.geojson"]
-
-
-def _no_column(folder: Path) -> list[object]:
-    path = folder / "grids.geojson"
-    grids().to_file(path)
-    return ["validate", path, "--code", "CADRA"]
-
-
 def _no_ending(folder: Path) -> list[object]:
     return ["assign", "houses", _houses(folder), "--grids", _tidy(folder), "-o", folder / "out.docx"]
 
@@ -284,17 +260,12 @@ def _houses(folder: Path) -> Path:
 
 
 BAD: dict[str, tuple[Callable[[Path], list[object]], str]] = {
-    "missing CRS": (_no_crs, "the coordinate reference system is missing. Name it with --crs"),
-    "wrong CRS": (_wrong_crs, "not degrees"),
-    "unclosed ring": (_unclosed, "closed"),
     "empty layer": (_empty, "boundary.geojson: the table is empty"),
     "None geometry": (_no_geometry, "grids.geojson: rows without geometry (row g1)"),
     "duplicate codes": (_doubled, "grids.geojson: the code is not unique (row a)"),
     "text in a number column": (_text_for_number, "found 'two'; wanted a whole number ≥ 0"),
     "barriers without lines": (_no_lines, "found Polygon; wanted LineString or MultiLineString"),
     "truncated GPX": (_cut_gpx, "w1.gpx"),
-    "missing file": (_no_file, "none.geojson"),
-    "missing column": (_no_column, "there is no column 'CADRA'; found code"),
     "unknown ending": (_no_ending, ".docx"),
 }
 
@@ -324,7 +295,7 @@ def test_a_missing_crs_can_be_named(tmp_path: Path) -> None:
     [
         (["partition", "x.gpkg", "-o", "y.gpkg"], "give either --profile or --norm"),
         (["partition", "x.gpkg", "--norm", "0", "-o", "y.gpkg"], "not in the range"),
-        (["validate"], "Missing argument 'GRIDS'"),
+        (["validate"], "Missing argument 'GRIDS"),
         (["repaint"], "No such command 'repaint'"),
         (["estimate", "h.csv", "--map", "a", "-o", "y.csv"], "'a' is not theirs=ours"),
     ],
