@@ -16,6 +16,7 @@ _ROOMS = {
     "make_blocks": "gridgis.plan.blocks",
     "partition": "gridgis.plan.partition",
     "validate": "gridgis.plan.validate",
+    "repair": "gridgis.plan.repair",
     "describe": "gridgis.plan.bounds",
     "GridLocator": "gridgis.locate",
     "assign_houses": "gridgis.assign.houses",

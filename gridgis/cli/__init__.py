@@ -1,7 +1,7 @@
 """The command line: one command a file, each imported only when it is called.
 
-Exit codes: 0 done; 1 done, and faults were found (validate and chain); 2 the input or the arguments cannot be used: one
-message on stderr, nothing written. 130 interrupted. 70 a fault of gridgis itself.
+Exit codes: 0 done; 1 done, and faults were found (validate, repair and chain); 2 the input or the arguments cannot be
+used: one message on stderr, nothing written. 130 interrupted. 70 a fault of gridgis itself.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _COMMANDS = {
     "blocks": "切分街坊。Cut the ground into blocks.",
     "partition": "均衡划分网格。Share blocks out into grids of even load.",
     "validate": "检查铺满、无重叠。Check that grids tile the ground.",
+    "repair": "修补重叠、空隙、越界。Mend overlaps, gaps, what lies outside.",
     "describe": "四至、沿路比例、负荷。Bounds text, border share, load.",
     "assign": "房屋、楼栋、人员落格。Put houses, buildings and persons in their grids.",
     "chain": "人房户格链条。The chain person, house, building, grid.",

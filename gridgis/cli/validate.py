@@ -20,7 +20,7 @@ _FITS = 1 - 1e-9
 
 
 @click.command("validate")
-@click.argument("grids", nargs=-1, required=True)
+@click.argument("grids", nargs=-1, required=True, metavar="GRIDS")
 @click.option("--boundary", help="范围 the ground to be covered; by default the outer rings of the grids' own union")
 @click.option("--code", "code", metavar="COL", help="编码列 the column with each grid's code")
 @click.option(
@@ -77,20 +77,20 @@ def command(
     from gridgis.files import write, write_text
     from gridgis.plan.validate import validate, verdict
 
-    _check_folder(html)
+    check_folder(html)
     table, column = _read_together(grids, code, crs=crs, datum=datum, rename=options.renaming(renames))
-    ground = _read_ground(boundary, "boundary", crs)
+    ground = read_ground(boundary, "boundary", crs)
     given = {
-        **_read_parents(parents, crs),
-        "base": None if base is None else _read_grids(base, None, crs=crs)[0],
+        **read_parents(parents, crs),
+        "base": None if base is None else read_grids(base, None, crs=crs)[0],
         "segments": _read_lines(segments, "segment", crs),
         "streets": _read_lines(streets, "barrier", crs),
-        "holes": _read_ground(holes, "boundary", crs),
+        "holes": read_ground(holes, "boundary", crs),
         **({} if seam is None else {"seam": seam}),
     }
     defects = validate(table, ground, code=column, **given, **settings)
     result = verdict(defects, strict=strict)
-    page = None if html is None else _page(result, defects, table, ground, grids)
+    page = None if html is None else page_of(result, defects, table, ground, grids)
     if output is not None:
         write(defects, output)
         options.echo_written(output)
@@ -107,7 +107,7 @@ def command(
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _check_folder(path: Path | None) -> None:
+def check_folder(path: Path | None) -> None:
     """Raise before anything is written where the page cannot be."""
     if path is not None and not path.absolute().parent.is_dir():
         raise InputError("the folder does not exist", source=path, remedy="Make it first, or write somewhere else.")
@@ -117,7 +117,7 @@ def _read_together(specs: Sequence[str], code: str | None, **how: Any) -> tuple[
     """The grids of all files as one table in the CRS of the first, and the column of their codes."""
     import pandas as pd
 
-    read = [_read_grids(spec, code, **how) for spec in specs]
+    read = [read_grids(spec, code, **how) for spec in specs]
     if len(read) == 1:
         return read[0]
     columns = {column for _, column in read}
@@ -134,7 +134,7 @@ def _read_together(specs: Sequence[str], code: str | None, **how: Any) -> tuple[
     return gpd.GeoDataFrame(pd.concat(frames, ignore_index=True), crs=first), columns.pop()
 
 
-def _read_grids(spec: str, code: str | None, **how: Any) -> tuple[gpd.GeoDataFrame, str | None]:
+def read_grids(spec: str, code: str | None, **how: Any) -> tuple[gpd.GeoDataFrame, str | None]:
     """The grids as they are, faults and all, and the column of their codes (None: rows are numbered)."""
     from gridgis.crs import require_crs
 
@@ -161,7 +161,7 @@ def _read_any(spec: str, table: str | None, **how: Any) -> gpd.GeoDataFrame:
     return frame if table is None else options.need_place(rename_headers(frame, table, source=spec), spec)
 
 
-def _read_ground(spec: str | None, table: str, crs: str | None) -> gpd.GeoDataFrame | None:
+def read_ground(spec: str | None, table: str, crs: str | None) -> gpd.GeoDataFrame | None:
     frame = options.read_optional(spec, table, crs=crs)
     return None if frame is None else options.need_place(frame, str(spec))
 
@@ -177,7 +177,7 @@ def _read_lines(spec: str | None, table: str, crs: str | None) -> gpd.GeoDataFra
     return frame
 
 
-def _read_parents(specs: Sequence[str], crs: str | None) -> dict[str, Any]:
+def read_parents(specs: Sequence[str], crs: str | None) -> dict[str, Any]:
     """`parents` and `level_names`: each level is called after its file or layer, and its level where it has several."""
     from gridgis.files.vectors import parse_spec
     from gridgis.plan.levels import by_level
@@ -200,12 +200,15 @@ def _read_parents(specs: Sequence[str], crs: str | None) -> dict[str, Any]:
 # --- showing ----------------------------------------------------------------------------------------------------------
 
 
-def _page(result: dict[str, Any], defects: Any, table: Any, ground: Any, specs: Sequence[str]) -> str:
+def page_of(
+    result: dict[str, Any], defects: Any, table: Any, ground: Any, specs: Sequence[str], log: Any = None
+) -> str:
+    """The defects as a page, titled by the files."""
     from gridgis.publish.defect_report import defects_report
 
     title = "、".join(dict.fromkeys(Path(spec.partition("#")[0]).name for spec in specs))
     made = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-    return defects_report(result, defects, table, ground, title=title, made=made)
+    return defects_report(result, defects, table, ground, title=title, made=made, log=log)
 
 
 def echo_verdict(result: Mapping[str, Any]) -> None:

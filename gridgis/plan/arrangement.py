@@ -51,7 +51,8 @@ class Arrangement(NamedTuple):
     def edge_lengths(self, scale: tuple[float, float]) -> Floats:
         """Length of each edge; `scale` are the metres of a unit along x and y."""
         span = (self.points[self.high] - self.points[self.low]) * np.asarray(scale)
-        return np.hypot(span[:, 0], span[:, 1])
+        length: Floats = np.hypot(span[:, 0], span[:, 1])
+        return length
 
     def edges_of(self, tail: Ints, head: Ints) -> Ints:
         """The edges between points, in either direction."""
@@ -121,7 +122,8 @@ def _near_ones(points: Floats, tolerance: float) -> Ints:
     links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(points), len(points)))
     _, group = connected_components(links, directed=False)
     _, lowest = np.unique(group, return_index=True)
-    return lowest[group].astype(np.int64)
+    first: Ints = lowest[group]
+    return first
 
 
 def _without_repeats(row: Ints, node: Ints) -> tuple[Ints, Ints]:

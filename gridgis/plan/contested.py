@@ -108,12 +108,14 @@ def find_contested(polygons: Objects, tree: Any, place: Place, given: Given, str
     used = alone(len(matching.segments.owner), matching.couples)
     if len(used) == 0 and len(given.shapes) == 0 and len(strays) == 0:
         return None
+    if place.noise > place.ruler.noise:
+        used = np.concatenate([used, _beside_open(matching, used, place)])
     cuts = _cuts(place, given)
     segments = joined(matching.segments.take(used), cuts)
     plan = arrange(segments, place.noise)
     faces = _Faces.of(plan, polygons, tree, place, given)
     trouble = np.concatenate([plan.faces[faces.contested], given.shapes, strays])
-    more = _running_through(trouble, tree, polygons, matching, place)
+    more = _running_through(trouble, tree, polygons, matching, used, place)
     if len(more) or len(strays):
         used = np.concatenate([used, more])
         segments = joined(joined(matching.segments.take(used), cuts), _parents_near(strays, place))
@@ -123,24 +125,35 @@ def find_contested(polygons: Objects, tree: Any, place: Place, given: Given, str
     return Contested(plan, segments, used, pieces, piece_of, matching)
 
 
+def _beside_open(matching: Matching, open_: Ints, place: Place) -> Ints:
+    """The matched segments that open ones are to be snapped to."""
+    segments = matching.segments
+    lines = shapely.linestrings(np.stack([segments.start, segments.end], axis=1))
+    near = np.unique(shapely.STRtree(lines).query(lines[open_], "dwithin", place.noise)[1])
+    return np.setdiff1d(near, open_)
+
+
 def _cuts(place: Place, given: Given) -> Segments:
     shapes = [*given.shapes, *([] if place.holes is None else [place.holes])]
     there = directed_segments(np.array(shapes, dtype=object)) if shapes else directed_segments(np.empty(0, object))
     return there._replace(owner=np.full(len(there.owner), CUT, dtype=np.int64))
 
 
-def _running_through(trouble: Objects, tree: Any, polygons: Objects, matching: Matching, place: Place) -> Ints:
-    """The positions of the matched segments that touch the trouble."""
+def _running_through(
+    trouble: Objects, tree: Any, polygons: Objects, matching: Matching, used: Ints, place: Place
+) -> Ints:
+    """The positions of the matched segments, not `used` so far, that touch the trouble."""
     rows = np.unique(tree.query(trouble, predicate="intersects")[1])
     chosen = np.zeros(len(polygons) + 1, dtype=bool)
     chosen[rows] = True
     chosen[GROUND] = len(trouble) > 0
     segments, couples = matching
-    matched = np.sort(np.concatenate(couples))
+    matched = np.setdiff1d(np.concatenate(couples), used)
     near = matched[chosen[segments.owner[matched]]]
     lines = shapely.linestrings(np.stack([segments.start[near], segments.end[near]], axis=1))
     touching = shapely.STRtree(lines).query(trouble, "dwithin", _SLACK * place.noise)[1]
-    return near[np.unique(touching)]
+    chosen_ones: Ints = near[np.unique(touching)]
+    return chosen_ones
 
 
 def _parents_near(strays: Objects, place: Place) -> Segments:
@@ -152,7 +165,7 @@ def _parents_near(strays: Objects, place: Place) -> Segments:
 
 
 class _Faces(NamedTuple):
-    """What lies over each face: pairs (`face`, `row`); of each face what a piece of it would be, and if it is contested."""
+    """What lies over each face: pairs (`face`, `row`); of each face what its piece would be, and if it is contested."""
 
     face: Ints
     row: Ints
@@ -227,11 +240,10 @@ def _pieces(plan: Arrangement, faces: _Faces, place: Place) -> tuple[list[Piece]
             continue
         edges, sides = outline[number]
         ends = plan.points[np.concatenate([plan.low[edges], plan.high[edges]])]
-        lowest = ends[np.lexsort((ends[:, 1], ends[:, 0]))[0]]
+        x, y = ends[np.lexsort((ends[:, 1], ends[:, 0]))[0]].tolist()
+        over_, ground, parent, to, giver = what_is[key[own[0]]]
         piece_of[own] = len(pieces)
-        pieces.append(
-            Piece(own, *what_is[key[own[0]]], float(area[number]), edges, sides, (float(lowest[0]), float(lowest[1])))
-        )
+        pieces.append(Piece(own, over_, ground, parent, to, giver, float(area[number]), edges, sides, (x, y)))
     return pieces, piece_of
 
 
@@ -239,7 +251,7 @@ def _outlines(
     plan: Arrangement, chosen: Ints, of: Ints, count: int, place: Place
 ) -> tuple[list[tuple[Ints, Ints]], Floats, Floats]:
     """For each group of faces its outline (edges and sides), its area in m² and its perimeter in m."""
-    area: Floats = np.bincount(of, weights=shapely.area(place.ruler.metres(plan.faces[chosen])), minlength=count)
+    area = np.bincount(of, weights=shapely.area(place.ruler.metres(plan.faces[chosen])), minlength=count)
     face, edge, side = around_faces(plan, chosen)
     group = of[face]
     every = np.full(len(plan.faces) + 1, -2, dtype=np.int64)
@@ -247,11 +259,11 @@ def _outlines(
     beyond = np.where(side > 0, plan.right[edge], plan.left[edge])
     outer = every[beyond] != group
     group, edge, side = group[outer], edge[outer], side[outer]
-    perimeter: Floats = np.bincount(group, weights=plan.edge_lengths(place.ruler.unit_m)[edge], minlength=count)
+    perimeter = np.bincount(group, weights=plan.edge_lengths(place.ruler.unit_m)[edge], minlength=count)
     order = np.argsort(group, kind="stable")
     begin = np.searchsorted(group[order], np.arange(count + 1))
     outline = [(edge[order[a:b]], side[order[a:b]]) for a, b in pairwise(begin.tolist())]
-    return outline, area, perimeter
+    return outline, area.astype(float), perimeter.astype(float)
 
 
 def lies_beyond(contested: Contested, piece: Piece) -> Sequence[tuple[int, frozenset[int]]]:

@@ -93,7 +93,7 @@ def layer_of(frame: gpd.GeoDataFrame, crs: pyproj.CRS, code: str | None, name: s
     """
     own = require_crs(frame, name)
     if len(frame) == 0:
-        raise SchemaError(f"there are no {name} to check", wanted="at least one row")
+        raise SchemaError("there are no grids to check", source=name, wanted="at least one row")
     known, labels = _codes(frame, code)
     frame = frame if own == crs else frame.to_crs(crs)
     return Layer(name, frame, known, labels, usable_polygons(frame, labels, name), first)

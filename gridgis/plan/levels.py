@@ -104,7 +104,7 @@ def by_level(frame: gpd.GeoDataFrame, name: str) -> list[tuple[str, gpd.GeoDataF
         No rows, or levels that are no numbers.
     """
     if len(frame) == 0:
-        raise SchemaError(f"there are no {name} to check", wanted="at least one row")
+        raise SchemaError("there are no grids to check", source=name, wanted="at least one row")
     if "level" not in frame.columns or frame["level"].isna().all():
         return [(name, frame)]
     numbers = pd.to_numeric(frame["level"], errors="coerce")

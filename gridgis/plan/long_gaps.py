@@ -15,7 +15,6 @@ from gridgis.plan.contested import NOBODY, Contested, Given, Piece, Place, lies_
 from gridgis.plan.receivers import Policy, may_have, owners_beyond
 from gridgis.plan.ruler import Bools, Floats
 from gridgis.plan.segments import Ints
-from gridgis.plan.tiling import Objects
 
 #: A gap is long when its area is less than this share of the disc with its perimeter (a strip 14 times as long as
 #: wide), …

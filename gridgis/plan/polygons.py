@@ -113,7 +113,7 @@ def ground_of(boundary: gpd.GeoDataFrame, crs: pyproj.CRS, source: str = "bounda
     shapes = np.asarray((boundary if own == crs else boundary.to_crs(crs)).geometry.array, dtype=object)
     real = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     if not real.any():
-        raise GeometryError(f"the {source} has no geometry", source=source, wanted="at least one polygon")
+        raise GeometryError(f"no row of the {source} has geometry", source=source, wanted="at least one polygon")
     _refuse_others(shapes, real, source)
     polygons = _flat(shapes[real])
     wrong = ~shapely.is_valid(polygons)
@@ -128,5 +128,5 @@ def ground_of(boundary: gpd.GeoDataFrame, crs: pyproj.CRS, source: str = "bounda
         polygons[wrong] = mended(polygons[wrong])
     ground = polygons[0] if len(polygons) == 1 else shapely.union_all(polygons)
     if ground.is_empty:
-        raise GeometryError(f"the {source} encloses no ground", source=source, remedy="Mend its rings.")
+        raise GeometryError(f"no ring of the {source} encloses ground", source=source, remedy="Mend its rings.")
     return ground

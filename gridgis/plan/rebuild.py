@@ -15,7 +15,7 @@ import shapely
 from gridgis.plan.arrangement import around_faces
 from gridgis.plan.contested import Contested
 from gridgis.plan.receivers import STAYS
-from gridgis.plan.ruler import NOISE_M, Bools, Floats
+from gridgis.plan.ruler import Bools, Floats
 from gridgis.plan.segments import GROUND, Ints
 from gridgis.plan.tiling import Objects
 
@@ -34,7 +34,7 @@ class _Rings(NamedTuple):
 class _Nodes(NamedTuple):
     """All points that polygons run through: those of the plan, then those of their segments outside it.
 
-    `at` (n, 2). `start`, `end`: the nodes of every segment of the matching that belongs to a polygon in the plan
+    `at` (n, 2). `start`, `end`: the nodes of every segment of the matching whose polygon is in the plan or changes
     (-1 elsewhere). `own` are the keys row × len(at) + node of the nodes that were a polygon's own vertices, sorted.
     """
 
@@ -44,9 +44,7 @@ class _Nodes(NamedTuple):
     own: Ints
 
 
-def rebuilt(
-    contested: Contested, to: list[int], polygons: Objects, fixed: Bools, noise: float, unit_m: float
-) -> dict[int, object]:
+def rebuilt(contested: Contested, to: list[int], polygons: Objects, fixed: Bools, noise: float) -> dict[int, object]:
     """The polygons that change, by position; None where nothing is left of one.
 
     Parameters
@@ -59,14 +57,12 @@ def rebuilt(
     fixed : array of bool
         Polygons that are not touched, not even by a missing vertex.
     noise : float
-        Places nearer than this, in units of the coordinates, are one.
-    unit_m : float
-        Metres of such a unit.
+        What is nearer than this, in units of the coordinates, is one place; vertices moved by more were snapped.
     """
     row, edge, sign = _exchanged(contested, to)
-    nodes = _nodes(contested, len(polygons))
+    nodes = _nodes(contested, len(polygons), row)
     size = len(nodes.at)
-    moved = _moved(contested, nodes, noise * unit_m > 2 * NOISE_M)
+    moved = _moved(contested, nodes, noise)
     changed = np.unique(np.concatenate([row, moved]))
     changed = changed[~fixed[changed]]
     rings = _rings(contested, nodes, changed, (row, edge, sign))
@@ -83,7 +79,7 @@ def rebuilt(
         bends = np.concatenate([bends, _bends(more, nodes, np.zeros(size, dtype=bool), noise)])
     kept = bends | np.isin(rings.tail, np.concatenate([wanted, _of_ground(contested, nodes)]))
     rings = _without(rings, ~kept)
-    own_at = _own_places(contested, nodes, touched)
+    own_at = _own_places(contested, nodes, touched, noise)
     rows = np.concatenate([changed, lacking])
     return _assembled(rings, rows, nodes, own_at, polygons)
 
@@ -120,10 +116,12 @@ def _exchanged(contested: Contested, to: list[int]) -> tuple[Ints, Ints, Ints]:
     return np.repeat(who, length), edge[which], side[which] * np.repeat(gain, length)
 
 
-def _nodes(contested: Contested, count: int) -> _Nodes:
+def _nodes(contested: Contested, count: int, changed: Ints) -> _Nodes:
+    """The nodes of all segments of polygons that are in the plan or `changed`."""
     plan, segments = contested.plan, contested.matching.segments
     present = np.zeros(count + 1, dtype=bool)
     present[contested.segments.owner[contested.segments.owner >= 0]] = True
+    present[changed] = True
     present[GROUND] = False
     chosen = np.flatnonzero(present[segments.owner])
     places = np.concatenate([segments.start[chosen], segments.end[chosen]])
@@ -141,17 +139,19 @@ def _nodes(contested: Contested, count: int) -> _Nodes:
     return _Nodes(everywhere, start, end, own)
 
 
-def _moved(contested: Contested, nodes: _Nodes, snapping: bool) -> Ints:
-    """The polygons with a vertex that another one stands for, where that is more than noise."""
-    if not snapping:
-        return np.empty(0, dtype=np.int64)
+def _moved(contested: Contested, nodes: _Nodes, noise: float) -> Ints:
+    """The polygons with a vertex that another one stands for, or an edge that runs through one, beyond noise."""
     segments = contested.matching.segments
     chosen = np.flatnonzero(nodes.start >= 0)
-    off = (nodes.at[nodes.start[chosen]] != segments.start[chosen]).any(axis=1)
-    # A segment that is cut where another's end was snapped to it moves as well.
-    owner = contested.segments.owner[contested.plan.chain_row]
-    inner = np.bincount(contested.plan.chain_row)[contested.plan.chain_row] > 2
-    return np.unique(np.concatenate([segments.owner[chosen[off]], owner[inner & (owner >= 0)]]))
+    off = nodes.at[nodes.start[chosen]] - segments.start[chosen]
+    moved = segments.owner[chosen[np.hypot(off[:, 0], off[:, 1]) > 2 * noise]]
+    plan = contested.plan
+    start, end = contested.segments.start[plan.chain_row], contested.segments.end[plan.chain_row]
+    span, here = end - start, plan.points[plan.chain_node] - start
+    across = np.abs(span[:, 0] * here[:, 1] - span[:, 1] * here[:, 0])
+    owner = contested.segments.owner[plan.chain_row]
+    bent = (across > 2 * noise * np.hypot(span[:, 0], span[:, 1])) & (owner >= 0)
+    return np.unique(np.concatenate([moved, owner[bent]]))
 
 
 def _rings(contested: Contested, nodes: _Nodes, rows: Ints, exchanged: tuple[Ints, Ints, Ints]) -> _Rings:
@@ -251,14 +251,19 @@ def _without(rings: _Rings, left_out: Bools) -> _Rings:
     return _Rings(row, tail, head)
 
 
-def _own_places(contested: Contested, nodes: _Nodes, touched: Bools) -> dict[tuple[int, int], tuple[float, float]]:
+def _own_places(
+    contested: Contested, nodes: _Nodes, touched: Bools, noise: float
+) -> dict[tuple[int, int], tuple[float, float]]:
     """A polygon's own coordinates at nodes that stand for near ones: away from what changed they stay bit-identical."""
     segments = contested.matching.segments
     chosen = np.flatnonzero(nodes.start >= 0)
     node = nodes.start[chosen]
-    off = (nodes.at[node] != segments.start[chosen]).any(axis=1) & ~touched[node]
-    rows, spots = segments.owner[chosen[off]].tolist(), node[off].tolist()
-    return dict(zip(zip(rows, spots, strict=True), map(tuple, segments.start[chosen[off]].tolist()), strict=True))
+    off = nodes.at[node] - segments.start[chosen]
+    chosen = chosen[(off != 0).any(axis=1) & (np.hypot(off[:, 0], off[:, 1]) <= 2 * noise) & ~touched[node]]
+    places = map(tuple, segments.start[chosen].tolist())
+    return dict(
+        zip(zip(segments.owner[chosen].tolist(), nodes.start[chosen].tolist(), strict=True), places, strict=True)
+    )
 
 
 def _assembled(

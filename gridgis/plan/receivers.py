@@ -51,8 +51,8 @@ class Policy:
 
     def of(self, rows: Ints) -> Policy:
         """The policy for some of the polygons."""
-        numbers = (column[rows] for column in (self.area, self.load, self.priority))
-        return Policy(self.receiver, *numbers, self.protected[rows], self.rank[rows])
+        area, load, priority = (column[rows] for column in (self.area, self.load, self.priority))
+        return Policy(self.receiver, area, load, priority, self.protected[rows], self.rank[rows])
 
     def first(self, candidates: Iterable[int], border: dict[int, float]) -> int:
         """The candidate that comes first, given the length of each one's border with the piece."""
@@ -182,7 +182,10 @@ def _beside(piece: Piece, border: dict[int, float], place: Place, policy: Policy
 
 
 def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[int, float], policy: Policy) -> None:
-    """Give a polygon that would lose all its ground its largest piece back, unless it is a further copy of another."""
+    """See to it that no polygon loses all its ground, unless it is a further copy of another.
+
+    One that would gets its largest piece from somebody who has more; if nobody has, its pieces stay under all of them.
+    """
     over: dict[int, list[int]] = {}
     for at, piece in enumerate(contested.pieces):
         for row in piece.over:
@@ -191,8 +194,12 @@ def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[in
     for row in sorted(whole, key=lambda r: int(policy.rank[r])):
         copies.setdefault(tuple(over[row]), []).append(row)
     for pieces, rows in copies.items():
-        winners = [to[at] for at in pieces]
-        if any(winner in rows or winner in (None, STAYS) for winner in winners):
+        if any(to[at] in rows or to[at] in (None, STAYS) for at in pieces):
             continue
-        largest = max(pieces, key=lambda at: contested.pieces[at].area)
-        to[largest] = policy.first(rows, {})
+        won = {winner: [at for at, row in enumerate(to) if row == winner] for winner in {to[at] for at in pieces}}
+        spare = [at for at in pieces if to[at] not in whole or len(won[to[at]]) > 1]
+        if spare:
+            to[max(spare, key=lambda at: contested.pieces[at].area)] = policy.first(rows, {})
+        else:
+            for at in pieces:
+                to[at] = STAYS

@@ -15,15 +15,15 @@ from gridgis.errors import InputError, SchemaError
 from gridgis.locate import GridLocator
 from gridgis.plan.contested import NOBODY, Contested, Given, Place, find_contested
 from gridgis.plan.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of
-from gridgis.plan.levels import nesting_faults, parent_column, parents_of
+from gridgis.plan.levels import nesting_faults, parent_column, parents_of, read_levels
 from gridgis.plan.long_gaps import shared_gaps
 from gridgis.plan.mending_log import Transfer, mending_log
 from gridgis.plan.polygons import ground_of
 from gridgis.plan.rebuild import rebuilt
 from gridgis.plan.receivers import STAYS, Policy, Receiver, receivers_of
 from gridgis.plan.ruler import Bools, Floats, Ruler, widths
-from gridgis.plan.segments import Ints
-from gridgis.plan.tiling import Objects, tiling_faults
+from gridgis.plan.segments import Ints, parts_of
+from gridgis.plan.tiling import Objects, tiling_faults, union_of
 from gridgis.plan.validate import validate
 from gridgis.schema import codes_as_text
 
@@ -144,31 +144,22 @@ def repair(
         left = validate(grids, boundary, code=code, holes=holes)
         return Repaired(grids.copy(), mending_log(layer, grids, []), left, None if houses is None else _nobody_moved())
     _check_numbers(inlet_width=inlet_width, small_part_m2=small_part_m2, snap=snap)
-    ground = None if boundary is None else ground_of(boundary, layer.frame.crs)
-    ruler = Ruler.of(layer.frame.geometry[layer.shapes.rows])
+    ruler = Ruler.of(layer.frame.geometry.iloc[layer.shapes.rows])
+    above = None if parents is None else _above(parents, layer, code)
+    ground = _ground(boundary, above, layer, ruler)
     job = _Job(
         layer,
         Place(ruler, max(ruler.noise, snap / max(ruler.unit_m)), ground, _holes(holes, layer)),
         _policy(layer, ruler, receiver, load, priority, protect),
-        None
-        if parents is None
-        else layer_of(parents, layer.frame.crs, _parents_code(parents, code), "parents", len(grids)),
+        above,
         parent_column(grids, parent, True),
         small_part_m2,
         merge_slivers,
-        inlet_width if boundary is None else 0.0,
+        inlet_width if ground is None else 0.0,
     )
     polygons, transfers = _mended(job)
     fixed = grids.set_geometry(_geometry(layer, polygons))
-    left = validate(
-        fixed,
-        boundary,
-        parents,
-        code=code,
-        parent=parent,
-        holes=holes,
-        inlet_width=inlet_width if boundary is None else 0,
-    )
+    left = validate(fixed, boundary, parents, code=code, parent=parent, holes=holes, inlet_width=inlet_width)
     moved = None if houses is None else _moved(houses, grids, fixed, layer)
     return Repaired(fixed, mending_log(layer, fixed, transfers), left, moved)
 
@@ -199,8 +190,15 @@ def _holes(holes: gpd.GeoDataFrame | None, layer: Layer) -> Any:
     return None if holes is None else ground_of(holes, layer.frame.crs, "holes")
 
 
-def _parents_code(parents: gpd.GeoDataFrame, code: str | None) -> str:
-    return code if code is not None and code in parents.columns else "code"
+def _above(parents: gpd.GeoDataFrame, layer: Layer, code: str | None) -> Layer:
+    return read_levels(parents, layer.frame.crs, code=code, parent=None, names=["parents"], first=len(layer.labels))[0]
+
+
+def _ground(boundary: gpd.GeoDataFrame | None, above: Layer | None, layer: Layer, ruler: Ruler) -> Any:
+    """The boundary, else the union of the parents, else None."""
+    if boundary is not None:
+        return ground_of(boundary, layer.frame.crs)
+    return None if above is None else union_of(above.shapes.polygons, ruler)
 
 
 def _policy(
@@ -294,7 +292,7 @@ def _once(job: _Job, everything: Objects, active: Ints) -> tuple[dict[int, Any],
         given = Given(*(np.concatenate(pair) for pair in zip(given, shares, strict=True)))
         contested = find_contested(polygons, tree, place, given, strays) or contested
         to = receivers_of(contested, polygons, place, policy)
-    shapes = rebuilt(contested, to, polygons, policy.protected, place.noise, max(place.ruler.unit_m))
+    shapes = rebuilt(contested, to, polygons, policy.protected, place.ruler.noise)
     changes = {int(active[row]): shapely.Polygon() if shape is None else shape for row, shape in shapes.items()}
     return changes, _transfers(contested, to, job.layer.shapes.rows[active])
 
@@ -316,7 +314,7 @@ def _evicted(job: _Job, polygons: Objects, protected: Bools) -> Given:
     """Small parts and slivers of grids in several parts, and what fills inlets: their receivers are to be found."""
     ruler = job.place.ruler
     several = np.flatnonzero((shapely.get_num_geometries(polygons) > 1) & ~protected)
-    parts, of = shapely.get_parts(polygons[several], return_index=True)
+    parts, of = parts_of(polygons[several])
     there = ruler.metres(parts)
     area = shapely.area(there)
     total = np.bincount(of, weights=area, minlength=len(several))
