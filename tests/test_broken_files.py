@@ -243,17 +243,14 @@ BROKEN: dict[str, Broken] = {
     "parents without codes": Broken(
         lambda d: [good(d), "--parents", written(d, "units.geojson", geojson(RING, title="甲"))],
         ("units.geojson: ", "code", "found", "title"),
-        (VALIDATE,),
     ),
     "parents elsewhere": Broken(
         lambda d: [good(d), "--parents", saved(d, "units.geojson", ELSEWHERE)],
         ("units.geojson: ", "grids"),
-        (VALIDATE,),
     ),
     "parents of points": Broken(
         lambda d: [good(d), "--parents", saved(d, "units.geojson", [POINT])],
         ("units.geojson: geometry of the wrong type", "(row g0); found Point"),
-        (VALIDATE,),
     ),
     "a mode that is none": Broken(
         lambda d: [good(d), "--mode", "both"], ("--mode", "'both'", "partition", "overlay"), (VALIDATE,)
