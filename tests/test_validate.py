@@ -539,6 +539,122 @@ def test_a_boundary_in_another_crs_is_taken_along() -> None:
     assert len(validate(grids, shapes.outline(grids).to_crs("EPSG:4490"))) == 0
 
 
+# --- known holes, inlets, segments ------------------------------------------------------------------------------------
+
+
+@LAWS
+@given(seeds, places_in, bounded, st.floats(-40, 40))
+def test_what_lies_beyond_a_known_hole_is_missing(seed: int, unit: str, given_boundary: bool, grow: float) -> None:
+    """The hole is a missing cell, drawn larger or smaller than it is."""
+    clean, rng = tiling(seed, unit), np.random.default_rng(seed)
+    row = int(rng.integers(len(clean)))
+    cell = clean.geometry.iloc[row]
+    lake = gpd.GeoDataFrame(geometry=[shapely.buffer(cell, grow * per_metre(clean), quad_segs=2)], crs=clean.crs)
+    if lake.is_empty.all():
+        return
+    boundary = shapes.outline(clean) if given_boundary else None
+    grids = dropped_cell(clean, row, rng)
+    plain, known = (of_kind(validate(grids, boundary, holes=h), *MISSING) for h in (None, lake))
+    left = shapely.difference(cell, lake.geometry.iloc[0]) if len(plain) else shapely.Polygon()
+    wanted = gpd.GeoSeries([left], crs=clean.crs).to_crs(4548).area.iloc[0]
+    assert known["area_m2"].sum() == pytest.approx(wanted, rel=1e-6, abs=1e-3)
+    assert grow < 0 or len(known) == 0
+
+
+def test_two_known_holes_of_which_one_is_larger_than_its_gap() -> None:
+    grids = shapes.with_lake()
+    assert kinds(validate(grids)) == {"gap"}
+    lake = shapes.frame([shapes.square(90, 90, 120), shapes.square(900, 900, 5)])
+    defects = validate(grids, holes=lake)
+    assert len(defects) == 0 and defects.attrs["parameters"]["holes"] == "given"
+    half = validate(grids, holes=shapes.frame([shapes.square(100, 100, 50, 100)]))
+    assert half[["kind", "area_m2"]].values.tolist() == [["gap", 5000.0]]
+    with pytest.raises(GeometryError, match="holes: no row of the holes has geometry"):
+        validate(grids, holes=shapes.frame([None]))
+
+
+def strip(width: float = 1.0, length: float = 10.0) -> gpd.GeoDataFrame:
+    """Two grids with a strip between them that is open at both ends."""
+    return shapes.frame([shapes.square(0, 0, 10, length), shapes.square(10 + width, 0, 10, length)], ["w", "e"])
+
+
+@pytest.mark.parametrize("unit", ["metres", "degrees"])
+def test_an_inlet_is_a_gap_from_its_width_on(unit: str) -> None:
+    grids = strip() if unit == "metres" else shapes.in_degrees(strip())
+    assert len(validate(grids)) == len(validate(grids, inlet_width=0.99)) == 0
+    defects = validate(grids, inlet_width=1.1)
+    assert defects[["kind", "codes"]].values.tolist() == [["gap", ("e", "w")]]
+    assert defects["area_m2"].iloc[0] == pytest.approx(10.0, rel=1e-4)
+    assert defects["width_m"].iloc[0] == pytest.approx(1.0, rel=0.08)
+    assert "open to the outside" in defects["message"].iloc[0]
+    corners = {tuple(xy) for xy in shapely.get_coordinates(defects.geometry.iloc[0])}
+    assert corners <= {tuple(xy) for xy in shapely.get_coordinates(np.asarray(grids.geometry.array))}
+    assert len(validate(grids, inlet_width=1.1, min_area=10.1)) == 0
+
+
+def test_a_gore_is_an_inlet_and_a_notch_a_wedge_and_a_courtyard_are_none() -> None:
+    gore = shapes.frame(
+        [
+            shapely.box(0, 0, 80, 40),
+            shapely.Polygon([(0, 80), (40, 80), (40, 40), (0, 41)]),
+            shapely.box(40, 40, 80, 80),
+        ]
+    )
+    assert of_kind(validate(gore, inlet_width=5), "gap")["area_m2"].tolist() == [20.0]
+    notch = shapes.frame([shapely.box(0, 0, 10, 30), shapely.box(10, 0, 14, 26), shapely.box(14, 0, 24, 30)])
+    assert len(of_kind(validate(notch, inlet_width=5), "gap")) == 0
+    own = shapes.frame([shapely.box(0, 0, 30, 30).difference(shapely.box(14, 5, 15, 30)), shapely.box(30, 0, 40, 30)])
+    assert len(of_kind(validate(own, inlet_width=5), "gap")) == 0
+    wedge = shapes.frame([shapely.box(0, -50, 90, 0), shapely.Polygon([(0, 0), (90, 30), (0, 60)])])
+    assert len(of_kind(validate(wedge, inlet_width=5), "gap")) == 0
+
+
+def test_an_inlet_may_be_a_known_hole_and_needs_no_boundary() -> None:
+    river = shapes.frame([shapes.square(10, -5, 1, 20)])
+    assert len(validate(strip(), inlet_width=2, holes=river)) == 0
+    whole = shapes.frame([shapes.square(0, 0, 21, 10)])
+    assert validate(strip(), whole, inlet_width=2)["kind"].tolist() == ["uncovered"]
+
+
+@LAWS
+@given(seeds, places_in, st.floats(0.1, 20))
+def test_a_clean_tiling_has_no_inlet(seed: int, unit: str, width: float) -> None:
+    assert len(validate(tiling(seed, unit), inlet_width=width)) == 0
+
+
+@LAWS
+@given(seeds, st.floats(0.5, 20), st.tuples(st.floats(0, 500), st.floats(0, 500)).map(sorted))
+def test_a_larger_tolerance_reports_no_new_inlet(seed: int, width: float, areas: list[float]) -> None:
+    clean, rng = tiling(seed, "metres"), np.random.default_rng(seed)
+    grids = moved_vertex(clean, int(rng.integers(len(clean))), rng)
+    low, high = (facts(validate(grids, min_area=a, inlet_width=width)) for a in areas)
+    assert set(high) <= set(low)
+
+
+def test_segments_that_do_not_join() -> None:
+    lines = [shapely.LineString([(0, 50), (88, 50)]), shapely.LineString([(100, 50), (200, 50)])]
+    segments = shapes.frame(lines, ["S1", "S2"])
+    defects = validate(shapes.squares(), segments=segments)
+    assert defects[["kind", "severity", "codes", "area_m2"]].values.tolist() == [["gap", "error", ("S1", "S2"), 0.0]]
+    assert "a break of 12 m" in defects["message"].iloc[0] and "中断 12 米" in defects["message"].iloc[0]
+    assert defects.attrs["parameters"]["seam_m"] > 0
+    assert len(validate(shapes.squares(), segments=segments, seam=12.5)) == 0
+    with pytest.raises(SchemaError, match="there are no segments to check"):
+        validate(shapes.squares(), segments=segments.iloc[:0])
+
+
+def test_a_street_without_a_segment_is_measured_along_it() -> None:
+    segments = shapes.frame([shapely.LineString([(0, 50), (100, 50)])], ["S1"])
+    streets = shapes.frame([shapely.LineString([(0, 50), (900, 50)])], ["street"])
+    defects = validate(shapes.squares(), segments=segments, streets=streets)
+    assert defects[["kind", "codes"]].values.tolist() == [["uncovered", ("S1",)]]
+    # The street counts where the grids are.
+    assert shapely.length(defects.geometry.iloc[0]) == pytest.approx(200, abs=5)
+    parents = shapes.frame([shapes.square(0, 0, 300)], ["A"])
+    levels = validate(shapes.squares(), parents=parents, segments=segments, streets=streets).attrs["levels"]
+    assert levels["segments"] == {"valid": False, "checked": 1, "counts": {"uncovered": 1}}
+
+
 # --- the verdict ------------------------------------------------------------------------------------------------------
 
 
@@ -599,13 +715,19 @@ def test_lines_are_no_grids() -> None:
 def test_an_empty_table_and_an_empty_boundary() -> None:
     with pytest.raises(SchemaError, match="no grids to check"):
         validate(shapes.squares().iloc[:0])
-    with pytest.raises(GeometryError, match="the boundary has no geometry"):
+    with pytest.raises(GeometryError, match="boundary: no row of the boundary has geometry"):
         validate(shapes.squares(), shapes.frame([None]))
 
 
 def test_an_unknown_code_column() -> None:
     with pytest.raises(SchemaError, match="there is no column 'CODE'; found the columns code, name, geometry"):
         validate(shapes.squares(), code="CODE")
+
+
+@pytest.mark.parametrize("name", ["inlet_width", "seam"])
+def test_a_width_is_a_number_from_zero_too(name: str) -> None:
+    with pytest.raises(InputError, match=f"{name} must be a number ≥ 0; found -2.0"):
+        validate(shapes.squares(), **{name: -2.0})
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
