@@ -35,7 +35,7 @@ _SHOWN = 30
     help="米 m: without a boundary, fill strips open to the outside and narrower than this",
 )  # fmt: skip
 @click.option(
-    "--small-part", "small_part_m2", type=click.FloatRange(min=0), default=10_000.0, show_default=True,
+    "--small-part", "small_part_m2", type=click.FloatRange(min=0), default=2_000.0, show_default=True,
     help="平方米 m²: a part up to this, and a tenth of its grid, goes to a neighbour",
 )  # fmt: skip
 @click.option(

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from gridgis.plan.segments import Bools, Floats, Ints, Segments, directed_segments
+from gridgis.plan.segments import Bools, Floats, Ints, Segments, directed_segments, distinct
 from gridgis.plan.tiling import Objects
 
 #: The owner of lines that only cut: known holes, inlets, the parts of a gap that is shared out.
@@ -142,9 +142,9 @@ def _cut_once(
     inner = np.flatnonzero(row[1:] == row[:-1])
     a, b = node[inner], node[inner + 1]
     pair = np.minimum(a, b) + 1j * np.maximum(a, b)
-    distinct, of = np.unique(pair, return_inverse=True)
-    low, high = distinct.real.astype(np.int64), distinct.imag.astype(np.int64)
-    fresh = np.flatnonzero(~np.isin(distinct, seen))
+    pairs, of = np.unique(pair, return_inverse=True)
+    low, high = pairs.real.astype(np.int64), pairs.imag.astype(np.int64)
+    fresh = np.flatnonzero(~np.isin(pairs, seen))
     lines = shapely.linestrings(np.stack([points[low], points[high]], axis=1))
     on, point = _points_near(points, low, high, lines, fresh, tolerance)
     points, cut, crossing = _crossings(points, low, high, lines, fresh, tolerance)
@@ -152,9 +152,9 @@ def _cut_once(
     apart = (point != low[on]) & (point != high[on])
     on, point = on[apart], point[apart]
     if len(on) == 0:
-        return points, row, node, distinct, True
+        return points, row, node, pairs, True
     row, node = _with_cuts(points, row, node, inner, of, low, high, on, point)
-    return points, row, node, distinct, False
+    return points, row, node, pairs, False
 
 
 def _points_near(points: Floats, low: Ints, high: Ints, lines: Any, fresh: Ints, tolerance: float) -> tuple[Ints, Ints]:
@@ -162,9 +162,9 @@ def _points_near(points: Floats, low: Ints, high: Ints, lines: Any, fresh: Ints,
 
     A new point is an end of a new line, so lines near the ends of new lines are looked at, and all points near these.
     """
-    used = np.unique(np.concatenate([low, high]))
+    used = distinct(np.concatenate([low, high]))
     line, at = shapely.STRtree(shapely.points(points[used])).query(lines[fresh], "dwithin", tolerance)
-    fresh_ends = np.unique(np.concatenate([low[fresh], high[fresh]]))
+    fresh_ends = distinct(np.concatenate([low[fresh], high[fresh]]))
     end, other = shapely.STRtree(lines).query(shapely.points(points[fresh_ends]), "dwithin", tolerance)
     on = np.concatenate([fresh[line], other]).astype(np.int64)
     point = np.concatenate([used[at], fresh_ends[end]]).astype(np.int64)
@@ -232,7 +232,8 @@ def _faces(points: Floats, low: Ints, high: Ints) -> tuple[Objects, Ints, Ints]:
     lines = shapely.linestrings(np.stack([points[low], points[high]], axis=1))
     faces: Objects = shapely.get_parts(shapely.polygonize(lines))
     around = directed_segments(faces)
-    tail, head = (_positions(points, np.unique(np.concatenate([low, high])), xy) for xy in (around.start, around.end))
+    used = distinct(np.concatenate([low, high]))
+    tail, head = (_positions(points, used, xy) for xy in (around.start, around.end))
     size = len(points)
     edge = np.searchsorted(low * size + high, np.minimum(tail, head) * size + np.maximum(tail, head))
     forward = tail < head

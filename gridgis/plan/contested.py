@@ -15,8 +15,17 @@ import shapely
 
 from gridgis.plan.arrangement import CUT, Arrangement, around_faces, arrange, joined_faces
 from gridgis.plan.ruler import NOISE_M, Bools, Floats, Ruler
-from gridgis.plan.segments import GROUND, Ints, Segments, alone, directed_segments, joined
-from gridgis.plan.tiling import Matching, Objects, match
+from gridgis.plan.segments import (
+    GROUND,
+    Ints,
+    Segments,
+    alone,
+    couples,
+    directed_segments,
+    distinct,
+    joined,
+)
+from gridgis.plan.tiling import Matching, Objects
 
 #: No polygon, no parent.
 NOBODY = -1
@@ -90,21 +99,40 @@ class Contested(NamedTuple):
     matching: Matching
 
 
-def find_contested(polygons: Objects, tree: Any, place: Place, given: Given, strays: Objects) -> Contested | None:
+def rematched(matching: Matching, polygons: Objects, changed: Ints) -> Matching:
+    """The matching after some polygons changed: only what they have or had is matched again."""
+    segments, (one, other) = matching
+    gone = np.zeros(len(polygons) + 1, dtype=bool)
+    gone[changed] = True
+    stays = ~gone[segments.owner]
+    position = np.cumsum(stays) - 1
+    both = stays[one] & stays[other]
+    one, other = position[one[both]], position[other[both]]
+    new = directed_segments(polygons[changed])
+    segments = joined(segments.take(stays), new._replace(owner=changed[new.owner]))
+    rest = alone(len(segments.owner), (one, other))
+    first, second = couples(segments.take(rest))
+    return Matching(segments, (np.concatenate([one, rest[first]]), np.concatenate([other, rest[second]])))
+
+
+def find_contested(
+    polygons: Objects, tree: Any, place: Place, given: Given, strays: Objects, matching: Matching
+) -> Contested | None:
     """The contested pieces, or None where every segment has its opposite and nothing is given away.
 
     Parameters
     ----------
     polygons : array of Polygon or MultiPolygon
-        Valid, not empty.
+        Valid; empty ones have no part in anything.
     tree : STRtree
         Of the polygons.
     place : Place
     given : Given
     strays : array of Polygon
         Ground that children take from other parents; see :func:`gridgis.plan.levels.nesting_faults`.
+    matching : Matching
+        Of the polygons and the ground.
     """
-    matching = match(polygons, place.ground)
     used = alone(len(matching.segments.owner), matching.couples)
     if len(used) == 0 and len(given.shapes) == 0 and len(strays) == 0:
         return None
@@ -129,8 +157,8 @@ def _beside_open(matching: Matching, open_: Ints, place: Place) -> Ints:
     """The matched segments that open ones are to be snapped to."""
     segments = matching.segments
     lines = shapely.linestrings(np.stack([segments.start, segments.end], axis=1))
-    near = np.unique(shapely.STRtree(lines).query(lines[open_], "dwithin", place.noise)[1])
-    return np.setdiff1d(near, open_)
+    near = distinct(shapely.STRtree(lines).query(lines[open_], "dwithin", place.noise)[1])
+    return near[~np.isin(near, open_)]
 
 
 def _cuts(place: Place, given: Given) -> Segments:
@@ -143,16 +171,17 @@ def _running_through(
     trouble: Objects, tree: Any, polygons: Objects, matching: Matching, used: Ints, place: Place
 ) -> Ints:
     """The positions of the matched segments, not `used` so far, that touch the trouble."""
-    rows = np.unique(tree.query(trouble, predicate="intersects")[1])
+    rows = distinct(tree.query(trouble, predicate="intersects")[1])
     chosen = np.zeros(len(polygons) + 1, dtype=bool)
     chosen[rows] = True
     chosen[GROUND] = len(trouble) > 0
-    segments, couples = matching
-    matched = np.setdiff1d(np.concatenate(couples), used)
-    near = matched[chosen[segments.owner[matched]]]
+    segments = matching.segments
+    there = chosen[segments.owner]
+    there[used] = False
+    near = np.flatnonzero(there)
     lines = shapely.linestrings(np.stack([segments.start[near], segments.end[near]], axis=1))
     touching = shapely.STRtree(lines).query(trouble, "dwithin", _SLACK * place.noise)[1]
-    chosen_ones: Ints = near[np.unique(touching)]
+    chosen_ones: Ints = near[distinct(touching)]
     return chosen_ones
 
 

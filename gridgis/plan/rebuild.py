@@ -16,7 +16,7 @@ from gridgis.plan.arrangement import around_faces
 from gridgis.plan.contested import Contested
 from gridgis.plan.receivers import STAYS
 from gridgis.plan.ruler import Bools, Floats
-from gridgis.plan.segments import GROUND, Ints
+from gridgis.plan.segments import GROUND, Ints, distinct
 from gridgis.plan.tiling import Objects
 
 #: How far, in noises, a point that is left out may lie off the straight line.
@@ -63,21 +63,21 @@ def rebuilt(contested: Contested, to: list[int], polygons: Objects, fixed: Bools
     nodes = _nodes(contested, len(polygons), row)
     size = len(nodes.at)
     moved = _moved(contested, nodes, noise)
-    changed = np.unique(np.concatenate([row, moved]))
+    changed = distinct(np.concatenate([row, moved]))
     changed = changed[~fixed[changed]]
     rings = _rings(contested, nodes, changed, (row, edge, sign))
     touched = np.zeros(size, dtype=bool)
     touched[np.concatenate([contested.plan.low[edge], contested.plan.high[edge]])] = True
     bends = _bends(rings, nodes, touched, noise)
-    others = nodes.own[~np.isin(nodes.own // size, changed)]
-    wanted = np.unique(np.concatenate([others % size, (rings.row * size + rings.tail)[bends] % size]))
+    others = nodes.own[~_among(changed, nodes.own // size)]
+    wanted = distinct(np.concatenate([others % size, (rings.row * size + rings.tail)[bends] % size]))
     lacking = _lacking(contested, nodes, wanted)
-    lacking = np.setdiff1d(lacking[~fixed[lacking]], changed)
+    lacking = lacking[~fixed[lacking] & ~_among(changed, lacking)]
     if len(lacking):
         more = _rings(contested, nodes, lacking, (row[:0], edge[:0], sign[:0]))
         rings = _Rings(*(np.concatenate(pair) for pair in zip(rings, more, strict=True)))
         bends = np.concatenate([bends, _bends(more, nodes, np.zeros(size, dtype=bool), noise)])
-    kept = bends | np.isin(rings.tail, np.concatenate([wanted, _of_ground(contested, nodes)]))
+    kept = bends | _among(distinct(np.concatenate([wanted, _of_ground(contested, nodes)])), rings.tail)
     rings = _without(rings, ~kept)
     own_at = _own_places(contested, nodes, touched, noise)
     rows = np.concatenate([changed, lacking])
@@ -106,8 +106,8 @@ def _exchanged(contested: Contested, to: list[int]) -> tuple[Ints, Ints, Ints]:
         return empty, empty, empty
     count = [len(own) for own in faces]
     every, who, gain = np.concatenate(faces), np.repeat(rows, count), np.repeat(gains, count)
-    distinct, at = np.unique(every, return_inverse=True)
-    face, edge, side = around_faces(contested.plan, distinct)
+    faced, at = np.unique(every, return_inverse=True)
+    face, edge, side = around_faces(contested.plan, faced)
     order = np.argsort(face, kind="stable")
     face, edge, side = face[order], edge[order], side[order]
     begin, end = np.searchsorted(face, at, "left"), np.searchsorted(face, at, "right")
@@ -135,7 +135,7 @@ def _nodes(contested: Contested, count: int, changed: Ints) -> _Nodes:
     start, end = np.full(len(segments.owner), -1, dtype=np.int64), np.full(len(segments.owner), -1, dtype=np.int64)
     start[chosen], end[chosen] = node[: len(chosen)], node[len(chosen) :]
     everywhere = np.concatenate([plan.points, extra.view(np.float64).reshape(-1, 2)])
-    own = np.unique(np.tile(segments.owner[chosen], 2) * len(everywhere) + node)
+    own = distinct(np.tile(segments.owner[chosen], 2) * len(everywhere) + node)
     return _Nodes(everywhere, start, end, own)
 
 
@@ -151,7 +151,7 @@ def _moved(contested: Contested, nodes: _Nodes, noise: float) -> Ints:
     across = np.abs(span[:, 0] * here[:, 1] - span[:, 1] * here[:, 0])
     owner = contested.segments.owner[plan.chain_row]
     bent = (across > 2 * noise * np.hypot(span[:, 0], span[:, 1])) & (owner >= 0)
-    return np.unique(np.concatenate([moved, owner[bent]]))
+    return distinct(np.concatenate([moved, owner[bent]]))
 
 
 def _rings(contested: Contested, nodes: _Nodes, rows: Ints, exchanged: tuple[Ints, Ints, Ints]) -> _Rings:
@@ -219,7 +219,7 @@ def _lacking(contested: Contested, nodes: _Nodes, wanted: Ints) -> Ints:
     inside = (owner >= 0) & _among(wanted, plan.chain_node)
     owner, node = owner[inside], plan.chain_node[inside]
     own = _among(nodes.own, owner * len(nodes.at) + node)
-    return np.unique(owner[~own])
+    return distinct(owner[~own])
 
 
 def _of_ground(contested: Contested, nodes: _Nodes) -> Ints:
@@ -230,7 +230,7 @@ def _of_ground(contested: Contested, nodes: _Nodes) -> Ints:
     first = np.searchsorted(plan.chain_row, there, "left")
     last = np.searchsorted(plan.chain_row, there, "right") - 1
     real = last >= first
-    return np.unique(np.concatenate([plan.chain_node[first[real]], plan.chain_node[last[real]]]))
+    return distinct(np.concatenate([plan.chain_node[first[real]], plan.chain_node[last[real]]]))
 
 
 def _without(rings: _Rings, left_out: Bools) -> _Rings:
@@ -242,7 +242,7 @@ def _without(rings: _Rings, left_out: Bools) -> _Rings:
     follows = dict(zip(leaves[left_out].tolist(), rings.head[left_out].tolist(), strict=True))
     keep = ~left_out
     row, tail, head = rings.row[keep], rings.tail[keep], rings.head[keep].copy()
-    for i in np.flatnonzero(np.isin(row * size + head, leaves[left_out])).tolist():
+    for i in np.flatnonzero(_among(distinct(leaves[left_out]), row * size + head)).tolist():
         base = int(row[i]) * size
         node = int(head[i])
         while base + node in follows:

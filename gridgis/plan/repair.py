@@ -13,7 +13,7 @@ import shapely
 from gridgis.crs import require_crs
 from gridgis.errors import InputError, SchemaError
 from gridgis.locate import GridLocator
-from gridgis.plan.contested import NOBODY, Contested, Given, Place, find_contested
+from gridgis.plan.contested import NOBODY, Contested, Given, Place, find_contested, rematched
 from gridgis.plan.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of
 from gridgis.plan.levels import nesting_faults, parent_column, parents_of, read_levels
 from gridgis.plan.long_gaps import shared_gaps
@@ -23,12 +23,12 @@ from gridgis.plan.rebuild import rebuilt
 from gridgis.plan.receivers import STAYS, Policy, Receiver, receivers_of
 from gridgis.plan.ruler import Bools, Floats, Ruler, widths
 from gridgis.plan.segments import Ints, parts_of
-from gridgis.plan.tiling import Objects, tiling_faults, union_of
+from gridgis.plan.tiling import Matching, Objects, match, tiling_faults, union_of
 from gridgis.plan.validate import validate
 from gridgis.schema import codes_as_text
 
 #: A part of a grid goes to a neighbour when it is not larger than this, in m², …
-SMALL_PART_M2 = 10_000.0
+SMALL_PART_M2 = 2_000.0
 #: … and than this share of the grid.
 SMALL_PART_SHARE = 0.1
 #: Mending may bring forth new small parts, which go to a neighbour in the next pass; nearly always two passes do.
@@ -259,51 +259,60 @@ def _mended(job: _Job) -> tuple[Objects, list[Transfer]]:
     """The polygons of the usable rows, mended (empty ones where nothing is left), and what went from whom to whom."""
     everything = job.layer.shapes.polygons.copy()
     active = np.flatnonzero(~job.layer.overlay_rows())
+    polygons, rows = everything[active], job.layer.shapes.rows[active]
+    matching = match(polygons, job.place.ground)
     transfers: list[Transfer] = []
     for _ in range(_PASSES):
-        active = active[~shapely.is_empty(everything[active])]
-        changes, moved = _once(job, everything, active)
-        changes = {row: shape for row, shape in changes.items() if not _same(everything[row], shape)}
-        if not changes:
+        shapes, moved = _once(job, polygons, active, matching)
+        changed = np.array(sorted(r for r, shape in shapes.items() if not _same(polygons[r], shape)), dtype=np.int64)
+        if len(changed) == 0:
             break
-        transfers += moved
-        for row, shape in changes.items():
-            everything[row] = shape
+        transfers += [t._replace(giver=_row(rows, t.giver), taker=_row(rows, t.taker)) for t in moved]
+        for row in changed.tolist():
+            polygons[row] = shapes[row]
+        matching = rematched(matching, polygons, changed)
+    everything[active] = polygons
     return everything, transfers
+
+
+def _row(rows: Ints, position: int) -> int:
+    return int(rows[position]) if position >= 0 else NOBODY
 
 
 def _same(one: Any, other: Any) -> bool:
     return bool(shapely.equals_exact(one, other, 0.0))
 
 
-def _once(job: _Job, everything: Objects, active: Ints) -> tuple[dict[int, Any], list[Transfer]]:
-    """One pass over the `active` polygons: those that change, and what went from whom to whom."""
-    polygons = everything[active]
+def _once(job: _Job, polygons: Objects, active: Ints, matching: Matching) -> tuple[dict[int, Any], list[Transfer]]:
+    """One pass: the polygons that change, by position, and what goes from whom to whom (positions as well)."""
     policy = job.policy.of(active)
-    place, strays = _levels(job, everything, active)
+    place, strays = _levels(job, polygons, active)
     tree = shapely.STRtree(polygons)
     given = _evicted(job, polygons, policy.protected)
-    contested = find_contested(polygons, tree, place, given, strays)
+    contested = find_contested(polygons, tree, place, given, strays, matching)
     if contested is None:
         return {}, []
     to = receivers_of(contested, polygons, place, policy)
     shares = shared_gaps(contested, to, place, policy)
     if len(shares.shapes):
         given = Given(*(np.concatenate(pair) for pair in zip(given, shares, strict=True)))
-        contested = find_contested(polygons, tree, place, given, strays) or contested
+        contested = find_contested(polygons, tree, place, given, strays, matching) or contested
         to = receivers_of(contested, polygons, place, policy)
     shapes = rebuilt(contested, to, polygons, policy.protected, place.ruler.noise)
-    changes = {int(active[row]): shapely.Polygon() if shape is None else shape for row, shape in shapes.items()}
-    return changes, _transfers(contested, to, job.layer.shapes.rows[active])
+    empty = shapely.Polygon()
+    return {row: empty if shape is None else shape for row, shape in shapes.items()}, _transfers(contested, to)
 
 
-def _levels(job: _Job, everything: Objects, active: Ints) -> tuple[Place, Objects]:
+def _levels(job: _Job, polygons: Objects, active: Ints) -> tuple[Place, Objects]:
     """The place with the parents in it, and the ground that children take from other parents."""
     if job.above is None:
         return job.place, np.empty(0, dtype=object)
+    there = np.flatnonzero(~shapely.is_empty(polygons))
     shapes = job.layer.shapes
-    children = job.layer._replace(shapes=shapes._replace(polygons=everything[active], rows=shapes.rows[active]))
-    grounds, parent_of = parents_of(children, job.above, job.place.ruler, column=job.column)
+    children = job.layer._replace(shapes=shapes._replace(polygons=polygons[there], rows=shapes.rows[active[there]]))
+    grounds, own = parents_of(children, job.above, job.place.ruler, column=job.column)
+    parent_of = np.full(len(polygons), NOBODY, dtype=np.int64)
+    parent_of[there] = own
     faults = nesting_faults(children, job.above, job.place.ruler, column=job.column)
     strays = [fault.geometry for fault in faults if len(fault.rows) == 3]
     place = job.place._replace(parents=grounds.polygons, parent_of=parent_of)
@@ -346,17 +355,16 @@ def _slivers(metres: Objects) -> Bools:
     return thin
 
 
-def _transfers(contested: Contested, to: list[int], rows: Ints) -> list[Transfer]:
+def _transfers(contested: Contested, to: list[int]) -> list[Transfer]:
     out = []
     for piece, taker in zip(contested.pieces, to, strict=True):
         if taker == STAYS:
             continue
         losers = sorted((set(piece.over) | ({piece.giver} - {NOBODY})) - {taker})
-        new = int(rows[taker]) if taker >= 0 else NOBODY
         gains = taker >= 0 and taker not in piece.over
-        out += [Transfer(int(rows[row]), new, piece.area, gains and row == losers[0]) for row in losers]
+        out += [Transfer(row, taker, piece.area, gains and row == losers[0]) for row in losers]
         if gains and not losers:
-            out.append(Transfer(NOBODY, new, piece.area, True))
+            out.append(Transfer(NOBODY, taker, piece.area, True))
     return out
 
 
@@ -367,10 +375,12 @@ def _geometry(layer: Layer, polygons: Objects) -> gpd.GeoSeries:
     """The grids' geometry with the changed ones put in; what did not change is the very same."""
     frame = layer.frame
     out = np.asarray(frame.geometry.array, dtype=object).copy()
-    before = layer.shapes.polygons
-    for at, row in enumerate(layer.shapes.rows.tolist()):
-        if polygons[at] is not before[at] or not shapely.is_valid(out[row]):
-            out[row] = _with_z(polygons[at], out[row]) if shapely.has_z(out[row]) else polygons[at]
+    rows = layer.shapes.rows
+    changed = np.array([now is not then for now, then in zip(polygons, layer.shapes.polygons, strict=True)])
+    mended = [fault.rows[0] for fault in layer.shapes.faults if fault.kind == "invalid_ring"]
+    changed |= np.isin(rows, mended)
+    for at, row in zip(np.flatnonzero(changed).tolist(), rows[changed].tolist(), strict=True):
+        out[row] = _with_z(polygons[at], out[row]) if shapely.has_z(out[row]) else polygons[at]
     return gpd.GeoSeries(out, index=frame.index, crs=frame.crs)
 
 
