@@ -154,10 +154,11 @@ def _part_faults(layer: Layer, ruler: Ruler, min_area: float, min_width: float) 
     round_ = np.divide(4 * np.pi * area, shapely.length(there) ** 2, out=np.ones(len(area)), where=area > 0)
     owner = owner[looked_at]
     parts = parts[looked_at]
-    for i in np.flatnonzero((width < SLIVER_M) & (round_ < SLIVER_COMPACTNESS)):
-        yield Fault("sliver", (int(shapes.rows[owner[i]]),), parts[i])
     # A ring that crosses itself falls into parts when it is mended: only what was given in parts counts here.
     given = shapely.get_num_geometries(np.asarray(layer.frame.geometry.array, dtype=object)[shapes.rows])
+    own_part = (given[owner] > 1) | ~several[looked_at]
+    for i in np.flatnonzero((width < SLIVER_M) & (round_ < SLIVER_COMPACTNESS) & own_part):
+        yield Fault("sliver", (int(shapes.rows[owner[i]]),), parts[i])
     for grid in np.unique(owner[several[looked_at]]).tolist():
         own = np.arange(*np.searchsorted(owner, [grid, grid + 1]))  # parts come in the order of their owners
         own = own[np.argsort(-area[own], kind="stable")][1:]
