@@ -202,7 +202,7 @@ def test_levels_misfit_and_log_are_told() -> None:
             "code": ["11", HOSTILE],
             "area_before_m2": [1e4, np.nan],
             "gained_from": [["12", "13"], []],
-            "farthest_m": [0.25, 0.0],
+            "farthest_move_m": [0.25, 0.0],
             "odd": [None, {"a": 1.5}],
         }
     )

@@ -94,7 +94,7 @@ def command(
         **settings,
     )
     left = verdict(result.left)
-    page = None if html is None else page_of(left, result.left, result.grids, ground, [grids], log=result.log)
+    page = None if html is None else page_of(left, result.left, result.grids, ground, [str(output)], log=result.log)
     _write(result, output, log, html, page)
     if as_json:
         options.echo_json(_document(result, left))

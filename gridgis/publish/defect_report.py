@@ -338,7 +338,7 @@ def _log(log: pd.DataFrame) -> dict[str, Any]:
     columns = [name for name in log.columns if name != getattr(log, "_geometry_column_name", None)]
     table = pd.DataFrame(log)[columns]
     rows = table.head(ROWS).to_dict("split")["data"]
-    numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in columns]
+    numeric = [pd.api.types.is_numeric_dtype(table[name]) and table[name].dtype != bool for name in columns]
     return {
         "columns": [(words.pair(words.LOG, name), number) for name, number in zip(columns, numeric, strict=True)],
         "rows": [[(figure(value), number) for value, number in zip(row, numeric, strict=True)] for row in rows],

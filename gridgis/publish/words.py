@@ -109,11 +109,10 @@ LOG: Words = {
     "lost_m2": ("减少 m²", "lost m²"),
     "gained_from": ("来自", "gained from"),
     "lost_to": ("划给", "lost to"),
-    "from": ("来自", "from"),
-    "to": ("划给", "to"),
-    "vertices_moved": ("移动顶点", "vertices moved"),
-    "farthest_m": ("最远移动 m", "farthest move m"),
+    "vertices_added": ("增顶点", "new vertices"),
+    "vertices_removed": ("减顶点", "vertices gone"),
     "farthest_move_m": ("最远移动 m", "farthest move m"),
+    "ring_mended": ("环已改正", "ring mended"),
 }
 RESULTS: Words = {
     "kept": ("达标", "kept"),
