@@ -218,11 +218,11 @@ BAD: dict[str, tuple[Callable[[dict[str, Path]], list[object]], str]] = {
     ),
     "streets without segments": (lambda t: [t["cells"], "--streets", t["streets"]], "streets are for segments"),
     "parents without codes": (
-        lambda t: [t["cells"], "--parents", _without_codes(t)], "codeless: the parents have no column of codes",
+        lambda t: [t["cells"], "--parents", _without_codes(t)], "codeless.gpkg: the parents have no column of codes",
     ),
     "lines among parents": (
         lambda t: [t["cells"], "--parents", t["streets"]],
-        "streets: geometry of the wrong type (row 1); found LineString; wanted polygons",
+        "streets.gpkg: geometry of the wrong type (row 1); found LineString; wanted polygons",
     ),
     "no such parent column": (
         lambda t: [t["cells"], "--parents", t["communities"], "--parent", "unit"], "there is no column 'unit'",

@@ -9,7 +9,15 @@ from typing import Any
 import click
 
 from gridgis.cli import options
-from gridgis.cli.validate import check_folder, echo_verdict, page_of, read_grids, read_ground, read_parents
+from gridgis.cli.validate import (
+    check_folder,
+    check_outputs,
+    echo_verdict,
+    page_of,
+    read_grids,
+    read_ground,
+    read_parents,
+)
 from gridgis.errors import InputError
 
 _SHOWN = 30
@@ -76,11 +84,13 @@ def command(
 
     for path in (log, html):
         check_folder(path)
+    check_outputs([output, log, html], [grids, boundary, parents, holes, houses])
     if log is not None and log.suffix.lower() != ".csv":
         raise InputError("the log is a table", source=log, found=log.suffix or "no ending", wanted=".csv")
     table, column = read_grids(grids, code, crs=crs, datum=datum, rename=options.renaming(renames))
-    ground = read_ground(boundary, "boundary", crs)
-    above = read_parents([] if parents is None else [parents], crs).get("parents", [])
+    ground = read_ground(boundary, "boundary", crs, near=table)
+    columns = {"code": column, "parent": settings["parent"]}
+    above = read_parents([] if parents is None else [parents], crs, **columns, near=table).get("parents", [])
     if len(above) > 1:
         raise InputError("the parents have several levels", source=parents, wanted="the next level above the grids")
     result = repair(

@@ -11,7 +11,7 @@ import click
 import geopandas as gpd
 
 from gridgis.cli import options
-from gridgis.errors import InputError, SchemaError
+from gridgis.errors import GeometryError, InputError, SchemaError
 
 _SHOWN = 30
 _SEVERITIES = {"error": "错误 error", "warning": "提示 warning"}
@@ -78,11 +78,12 @@ def command(
     from gridgis.plan.validate import validate, verdict
 
     check_folder(html)
+    check_outputs([output, html], [*grids, boundary, *parents, base, segments, streets, holes])
     table, column = _read_together(grids, code, crs=crs, datum=datum, rename=options.renaming(renames))
-    ground = read_ground(boundary, "boundary", crs)
+    ground = read_ground(boundary, "boundary", crs, near=table)
     given = {
-        **read_parents(parents, crs),
-        "base": None if base is None else read_grids(base, None, crs=crs)[0],
+        **read_parents(parents, crs, code=column, parent=settings["parent"], near=table),
+        "base": None if base is None else _beside(read_grids(base, None, crs=crs)[0], table, base),
         "segments": _read_lines(segments, "segment", crs),
         "streets": _read_lines(streets, "barrier", crs),
         "holes": read_ground(holes, "boundary", crs),
@@ -111,6 +112,16 @@ def check_folder(path: Path | None) -> None:
     """Raise before anything is written where the page cannot be."""
     if path is not None and not path.absolute().parent.is_dir():
         raise InputError("the folder does not exist", source=path, remedy="Make it first, or write somewhere else.")
+
+
+def check_outputs(outputs: Sequence[Path | None], specs: Sequence[str | None]) -> None:
+    """Raise before anything is written where an output would take the place of an input."""
+    from gridgis.files.vectors import parse_spec
+
+    given = {parse_spec(spec).path.resolve() for spec in specs if spec is not None}
+    for path in outputs:
+        if path is not None and path.resolve() in given:
+            raise InputError("the output is an input too", source=path, remedy="Write to another file.")
 
 
 def _read_together(specs: Sequence[str], code: str | None, **how: Any) -> tuple[gpd.GeoDataFrame, str | None]:
@@ -148,7 +159,41 @@ def read_grids(spec: str, code: str | None, **how: Any) -> tuple[gpd.GeoDataFram
         )
     if code is None:
         code = "code" if "code" in frame.columns else None
+    _check_polygons(frame, code, spec)
     return frame, code
+
+
+def _check_polygons(frame: gpd.GeoDataFrame, code: str | None, spec: str) -> None:
+    """Raise where there are no rows, or rows with lines or points; missing geometry is a defect."""
+    from gridgis.schema import ids_of
+
+    if len(frame) == 0:
+        raise SchemaError("there are no grids", source=spec, wanted="at least one row")
+    wrong = (frame.geom_type.notna() & ~frame.geom_type.isin(["Polygon", "MultiPolygon"])).to_numpy()
+    if wrong.any():
+        raise GeometryError(
+            "geometry of the wrong type",
+            source=spec,
+            ids=ids_of(frame, wrong, code),
+            found=", ".join(sorted(set(frame.geom_type[wrong]))),
+            wanted="polygons",
+        )
+
+
+def _beside(frame: gpd.GeoDataFrame, grids: gpd.GeoDataFrame, spec: str) -> gpd.GeoDataFrame:
+    """`frame`, or an error where nothing of it can lie at the grids: their boxes are apart."""
+    import numpy as np
+
+    theirs, ours = frame.to_crs(grids.crs).total_bounds, grids.total_bounds
+    if np.isfinite([*theirs, *ours]).all() and ((theirs[:2] > ours[2:]) | (theirs[2:] < ours[:2])).any():
+        raise InputError(
+            "it lies elsewhere than the grids",
+            source=spec,
+            found=f"from {theirs[0]:.6g}, {theirs[1]:.6g} to {theirs[2]:.6g}, {theirs[3]:.6g}",
+            wanted=f"something between {ours[0]:.6g}, {ours[1]:.6g} and {ours[2]:.6g}, {ours[3]:.6g}, as the grids are",
+            remedy="Check the CRS of both files, and that they are of one place.",
+        )
+    return frame
 
 
 def _read_any(spec: str, table: str | None, **how: Any) -> gpd.GeoDataFrame:
@@ -161,9 +206,15 @@ def _read_any(spec: str, table: str | None, **how: Any) -> gpd.GeoDataFrame:
     return frame if table is None else options.need_place(rename_headers(frame, table, source=spec), spec)
 
 
-def read_ground(spec: str | None, table: str, crs: str | None) -> gpd.GeoDataFrame | None:
+def read_ground(
+    spec: str | None, table: str, crs: str | None, near: gpd.GeoDataFrame | None = None
+) -> gpd.GeoDataFrame | None:
+    """A boundary, or what is read like one; it must lie at the grids `near`, where they are given."""
     frame = options.read_optional(spec, table, crs=crs)
-    return None if frame is None else options.need_place(frame, str(spec))
+    if frame is None:
+        return None
+    place = options.need_place(frame, str(spec))
+    return place if near is None else _beside(place, near, str(spec))
 
 
 def _read_lines(spec: str | None, table: str, crs: str | None) -> gpd.GeoDataFrame | None:
@@ -177,10 +228,15 @@ def _read_lines(spec: str | None, table: str, crs: str | None) -> gpd.GeoDataFra
     return frame
 
 
-def read_parents(specs: Sequence[str], crs: str | None) -> dict[str, Any]:
-    """`parents` and `level_names`: each level is called after its file or layer, and its level where it has several."""
+def read_parents(
+    specs: Sequence[str], crs: str | None, *, code: str | None, parent: str | None, near: gpd.GeoDataFrame
+) -> dict[str, Any]:
+    """`parents` and `level_names`: each level is called after its file or layer, and its level where it has several.
+
+    `code` and `parent` are the columns of the grids' codes and parents, `near` the grids.
+    """
     from gridgis.files.vectors import parse_spec
-    from gridgis.plan.levels import by_level
+    from gridgis.plan.levels import by_level, code_column
 
     if not specs:
         return {}
@@ -188,7 +244,9 @@ def read_parents(specs: Sequence[str], crs: str | None) -> dict[str, Any]:
     for spec in specs:
         there = parse_spec(spec)
         stem = there.layer or there.path.stem
-        pairs = by_level(_read_any(spec, "unit", crs=crs), spec)
+        units = _read_any(spec, "unit", crs=crs)
+        _check_polygons(units, code_column(units, spec, code, parent), spec)
+        pairs = by_level(_beside(units, near, spec), spec)
         for name, frame in pairs:
             own = stem if len(pairs) == 1 else f"{stem} {name}"
             taken = {"grids", "segments", *tables}

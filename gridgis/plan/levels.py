@@ -88,7 +88,7 @@ def read_levels(
         tables = [(str(name), frame) for name, (_, frame) in zip(names, tables, strict=True)]
     layers = []
     for name, frame in tables:
-        layers.append(layer_of(frame, crs, _code_column(frame, name, code, parent), name, first))
+        layers.append(layer_of(frame, crs, code_column(frame, name, code, parent), name, first))
         first += len(frame)
     return layers
 
@@ -119,7 +119,14 @@ def by_level(frame: gpd.GeoDataFrame, name: str) -> list[tuple[str, gpd.GeoDataF
     return [(f"level {level:g}", frame[(numbers == level).to_numpy()]) for level in levels]
 
 
-def _code_column(frame: gpd.GeoDataFrame, name: str, code: str | None, parent: str | None) -> str:
+def code_column(frame: gpd.GeoDataFrame, name: str, code: str | None, parent: str | None) -> str:
+    """The column that names the parents: `code` if they have it, else "code", else `parent`; `name` is for the message.
+
+    Raises
+    ------
+    SchemaError
+        None of them is there.
+    """
     for column in (code, "code", parent):
         if column is not None and column in frame.columns:
             return column

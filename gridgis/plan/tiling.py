@@ -335,7 +335,9 @@ def _unmatched_edges(network: Network) -> list[Fault]:
     holder, held = network.holder[polygon], network.held[polygon]
     span = int(max(holder.max(initial=0), network.lacking.max(initial=0))) + 2
     begin, end = (np.searchsorted(held, network.missed, side) for side in ("left", "right"))
-    has_it = np.isin(network.missed * span + network.lacking, held * span + holder)
+    known, asked = held * span + holder, network.missed * span + network.lacking  # the first is sorted
+    at = np.minimum(np.searchsorted(known, asked), max(len(known) - 1, 0))
+    has_it = known[at] == asked if len(known) else np.zeros(len(asked), dtype=bool)
     kept = (network.lacking != GROUND) & (end > begin) & ~has_it
     lacking, point, begin, size = network.lacking[kept], network.missed[kept], begin[kept], (end - begin)[kept]
     # One number for each set of holders: that of the set without its last one, joined with the last.
