@@ -174,22 +174,37 @@ def _points_near(points: Floats, low: Ints, high: Ints, lines: Any, fresh: Ints,
 def _crossings(
     points: Floats, low: Ints, high: Ints, lines: Any, fresh: Ints, tolerance: float
 ) -> tuple[Floats, Ints, Ints]:
-    """The points with the crossings of new lines added, and pairs (line, point) of lines to cut there."""
-    first, second = shapely.STRtree(lines).query(lines[fresh], "crosses")
+    """The points with the crossings of new lines added, and pairs (line, point) of lines to cut there.
+
+    Rounding may hide or invent a crossing only where an end lies on the other line, which is cut there anyway.
+    """
+    first, second = shapely.STRtree(lines).query(lines[fresh])
     first = fresh[first]
-    pair = np.unique(np.sort(np.column_stack([first, second]), axis=1), axis=0)
-    if len(pair) == 0:
-        return points, np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    where = shapely.intersection(lines[pair[:, 0]], lines[pair[:, 1]])
-    proper = shapely.get_type_id(where) == shapely.GeometryType.POINT
-    pair, where = pair[proper], where[proper]
-    found = shapely.get_coordinates(where) + 0.0
+    other = (low[first] != low[second]) & (low[first] != high[second])
+    other &= (high[first] != low[second]) & (high[first] != high[second])
+    first, second = first[other], second[other]
+    swap = first > second
+    pair = distinct(np.where(swap, second, first) * len(low) + np.where(swap, first, second))
+    one, two = pair // len(low), pair % len(low)
+    a, b, c, d = points[low[one]], points[high[one]], points[low[two]], points[high[two]]
+    begin, end = _turn(c, d, a), _turn(c, d, b)
+    proper = (_turn(a, b, c) * _turn(a, b, d) < 0) & (begin * end < 0)
+    one, two, begin, end = one[proper], two[proper], begin[proper], end[proper]
+    if len(one) == 0:
+        return points, one, one
+    found = a[proper] + (begin / (begin - end))[:, None] * (b[proper] - a[proper]) + 0.0
     grown = np.concatenate([points, found])
     stand = _near_ones(grown, tolerance)
     # Two crossings may hang together by a point that stood apart from others before: only new ones may move.
     stand[: len(points)] = np.arange(len(points))
     new = stand[len(points) :]
-    return grown, pair.T.ravel().astype(np.int64), np.tile(new, 2)
+    return grown, np.concatenate([one, two]), np.tile(new, 2)
+
+
+def _turn(a: Floats, b: Floats, c: Floats) -> Floats:
+    """Positive where c lies on the left of the way from a to b: twice the area of the triangle."""
+    turn: Floats = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+    return turn
 
 
 def _with_cuts(

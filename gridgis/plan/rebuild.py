@@ -7,7 +7,7 @@ that no polygon turns at is left out again; a point that another polygon has, an
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -18,6 +18,8 @@ from gridgis.plan.receivers import STAYS
 from gridgis.plan.ruler import Bools, Floats
 from gridgis.plan.segments import GROUND, Ints, distinct
 from gridgis.plan.tiling import Objects
+
+_Spot = tuple[float, float]
 
 #: How far, in noises, a point that is left out may lie off the straight line.
 _STRAIGHT = 2.0
@@ -44,7 +46,7 @@ class _Nodes(NamedTuple):
     own: Ints
 
 
-def rebuilt(contested: Contested, to: list[int], polygons: Objects, fixed: Bools, noise: float) -> dict[int, object]:
+def rebuilt(contested: Contested, to: list[int], polygons: Objects, fixed: Bools, noise: float) -> dict[int, Any]:
     """The polygons that change, by position; None where nothing is left of one.
 
     Parameters
@@ -97,7 +99,7 @@ def _exchanged(contested: Contested, to: list[int]) -> tuple[Ints, Ints, Ints]:
             faces.append(piece.faces)
             rows.append(row)
             gains.append(-1)
-        if taker >= 0 and taker not in piece.over:
+        if taker >= 0 and taker not in piece.over and taker != piece.giver:
             faces.append(piece.faces)
             rows.append(taker)
             gains.append(1)
@@ -201,7 +203,38 @@ def _bends(rings: _Rings, nodes: _Nodes, touched: Bools, noise: float) -> Bools:
     onward = ((after - here) * offset).sum(axis=1) > 0
     needed[:] = True
     needed[through] = ~((across <= _STRAIGHT * noise * length) & onward)
+    _keep_turns(needed, rings, nodes.at, dict(zip(through.tolist(), order[begin[through]].tolist(), strict=True)), noise)
     return needed
+
+
+def _keep_turns(needed: Bools, rings: _Rings, at: Floats, before: dict[int, int], noise: float) -> None:
+    """Mark what is needed of tails that follow each other: each may lie on its neighbours' line, and all turn together.
+
+    `before` has the edge before each edge whose tail may be left out.
+    """
+    dropped = set(np.flatnonzero(~needed).tolist())
+    after = {before[edge]: edge for edge in dropped if before[edge] in dropped}
+    waiting = set(after) | set(after.values())
+    for first in [edge for edge in sorted(waiting) if before[edge] not in dropped]:
+        run = [first]
+        while run[-1] in after:
+            run.append(after[run[-1]])
+        waiting.difference_update(run)
+        places = at[[rings.tail[before[first]], *rings.tail[run], rings.head[run[-1]]]]
+        needed[[run[i] for i in _turns(places, noise)]] = True
+    needed[sorted(waiting)] = True  # rings without a beginning
+
+
+def _turns(places: Floats, noise: float) -> list[int]:
+    """The inner places (from 0) without which the line through `places` would move: the farthest first, then between."""
+    span, off = places[-1] - places[0], places[1:-1] - places[0]
+    across = np.abs(span[0] * off[:, 1] - span[1] * off[:, 0])
+    along = off @ span
+    straight = (across <= _STRAIGHT * noise * np.hypot(*span)).all() and (np.diff(along, prepend=0.0) > 0).all()
+    if len(off) == 0 or straight:
+        return []
+    far = int(np.argmax(np.hypot(*off.T) if not span.any() else across))
+    return [*_turns(places[: far + 2], noise), far, *(far + 1 + i for i in _turns(places[far + 1 :], noise))]
 
 
 def _among(sorted_keys: Ints, keys: Ints) -> Bools:
@@ -268,12 +301,12 @@ def _own_places(
 
 def _assembled(
     rings: _Rings, rows: Ints, nodes: _Nodes, own_at: dict[tuple[int, int], tuple[float, float]], polygons: Objects
-) -> dict[int, object]:
+) -> dict[int, Any]:
     """One polygon or multipolygon for each row from its directed edges."""
     order = np.argsort(rings.row, kind="stable")
     row, tail, head = rings.row[order], rings.tail[order], rings.head[order]
     begin, end = np.searchsorted(row, rows, "left"), np.searchsorted(row, rows, "right")
-    out: dict[int, object] = {}
+    out: dict[int, Any] = {}
     for r, b, e in zip(rows.tolist(), begin.tolist(), end.tolist(), strict=True):
         start, stop = nodes.at[tail[b:e]], nodes.at[head[b:e]]
         if own_at:
@@ -290,10 +323,14 @@ def _put_own(places: Floats, node: Ints, row: int, own_at: dict[tuple[int, int],
             places[i] = place
 
 
-def _polygon(start: Floats, end: Floats, before: object) -> object:
+def _polygon(start: Floats, end: Floats, before: Any) -> Any:
     """What lies on the left of the edges, with parts and rings in the order of `before`; None if that is nothing."""
+    tails, heads = list(map(tuple, start.tolist())), list(map(tuple, end.tolist()))
+    ring = _single_ring(tails, heads)
+    if ring is not None:
+        return _like([shapely.polygons(np.array(ring))], before)
     faces = shapely.get_parts(shapely.polygonize(shapely.linestrings(np.stack([start, end], axis=1))))
-    known = set(zip(map(tuple, start.tolist()), map(tuple, end.tolist()), strict=True))
+    known = set(zip(tails, heads, strict=True))
     inside = []
     for face in shapely.orient_polygons(faces, exterior_cw=False):
         first, second = (tuple(xy) for xy in face.exterior.coords[:2])
@@ -302,16 +339,35 @@ def _polygon(start: Floats, end: Floats, before: object) -> object:
     return _like(inside, before) if inside else None
 
 
-def _like(parts: list[object], before: object) -> object:
+def _single_ring(tails: list[_Spot], heads: list[_Spot]) -> list[_Spot] | None:
+    """The edges as one ring that runs anticlockwise through no place twice, if that is what they are."""
+    follows = dict(zip(tails, heads, strict=True))
+    if not tails or len(follows) < len(tails):
+        return None
+    ring = [tails[0]]
+    for _ in range(len(tails) - 1):
+        after = follows.get(ring[-1])
+        if after is None or after == tails[0]:
+            return None
+        ring.append(after)
+    return ring if follows.get(ring[-1]) == tails[0] and shapely.is_ccw(shapely.linearrings(np.array(ring))) else None
+
+
+def _like(parts: list[Any], before: Any) -> Any:
     """The parts as a polygon or multipolygon, wound and begun as `before` where its vertices are still there."""
-    old = shapely.get_coordinates(before)
-    index = {xy: i for i, xy in reversed(list(enumerate(map(tuple, old.tolist()))))}
+    old = list(map(tuple, shapely.get_coordinates(before).tolist()))
     clockwise = not shapely.is_ccw(shapely.get_exterior_ring(shapely.get_geometry(before, 0)))
     begun = []
     for part in shapely.orient_polygons(np.array(parts, dtype=object), exterior_cw=bool(clockwise)):
-        ring = list(part.exterior.coords)[:-1]
-        at = min(range(len(ring)), key=lambda i: (index.get(ring[i], len(old)), ring[i]))
-        begun.append((index.get(ring[at], len(old)), ring[at], shapely.Polygon(ring[at:] + ring[:at], part.interiors)))
+        ring = list(map(tuple, shapely.get_coordinates(part.exterior)[:-1].tolist()))
+        place = {xy: i for i, xy in enumerate(ring)}
+        first = next((i for i, xy in enumerate(old) if xy in place), len(old))
+        at = place[old[first]] if first < len(old) else place[min(ring)]
+        begun.append((first, ring[at], _begun_at(at, ring, part)))
     shapes = [shape for _, _, shape in sorted(begun, key=lambda item: item[:2])]
     many = len(shapes) > 1 or shapely.get_type_id(before) == shapely.GeometryType.MULTIPOLYGON
     return shapely.MultiPolygon(shapes) if many else shapes[0]
+
+
+def _begun_at(at: int, ring: list[_Spot], part: Any) -> Any:
+    return shapely.polygons(np.array(ring[at:] + ring[:at]), holes=list(part.interiors) or None)
