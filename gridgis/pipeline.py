@@ -36,7 +36,7 @@ from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
 from gridgis.plan.partition import partition
-from gridgis.plan.validate import validate, verdict
+from gridgis.plan.validate import GRIDS, validate, verdict
 from gridgis.profile import Profile
 from gridgis.project import INPUTS, Project
 from gridgis.publish.reports import build_report
@@ -90,7 +90,7 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("切分街坊、划分网格 blocks and grids")
         plan = make_plan(tables, profile)
         tell("检查 validating")
-        defects = check_tiling(plan["grids"], tables["boundary"], profile)
+        defects = check_tiling(plan["grids"], tables["boundary"], profile, tables["units"])
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
@@ -162,11 +162,14 @@ def housed(persons: pd.DataFrame) -> pd.DataFrame:
     return persons[persons["house"].notna()] if "house_how" in persons.columns else persons
 
 
-def check_tiling(grids: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame, profile: Profile) -> gpd.GeoDataFrame:
-    """Defects of the grids inside the boundary; a grid of a plan in several pieces is an error."""
+def check_tiling(
+    grids: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame, profile: Profile, units: gpd.GeoDataFrame | None = None
+) -> gpd.GeoDataFrame:
+    """Defects of the grids inside the boundary and in their units; a grid of a plan in several pieces is an error."""
     parameters = profile.parameters
-    defects = validate(grids, boundary, min_area=parameters.min_area_m2, min_width=parameters.min_width_m)
-    defects.loc[defects["kind"] == "multipart", "severity"] = "error"
+    defects = validate(grids, boundary, units, min_area=parameters.min_area_m2, min_width=parameters.min_width_m)
+    of_grids = defects["level"] == GRIDS if "level" in defects.columns else True
+    defects.loc[(defects["kind"] == "multipart") & of_grids, "severity"] = "error"
     return defects
 
 
