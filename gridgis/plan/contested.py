@@ -213,7 +213,7 @@ class _Faces(NamedTuple):
         at, which = shapely.STRtree(given.shapes).query(inside, predicate="intersects")
         to[at], giver[at] = given.to[which], given.taken_from[which]
         if len(at):
-            evicted = set(zip(at.tolist(), given.taken_from[which].tolist(), strict=True))
+            evicted = set(enumerate(giver.tolist()))  # of two copies with such a part one still lies over it
             stays = np.array(
                 [pair not in evicted for pair in zip(face.tolist(), row.tolist(), strict=True)], dtype=bool
             )

@@ -203,7 +203,8 @@ def _bends(rings: _Rings, nodes: _Nodes, touched: Bools, noise: float) -> Bools:
     onward = ((after - here) * offset).sum(axis=1) > 0
     needed[:] = True
     needed[through] = ~((across <= _STRAIGHT * noise * length) & onward)
-    _keep_turns(needed, rings, nodes.at, dict(zip(through.tolist(), order[begin[through]].tolist(), strict=True)), noise)
+    before_it = dict(zip(through.tolist(), order[begin[through]].tolist(), strict=True))
+    _keep_turns(needed, rings, nodes.at, before_it, noise)
     return needed
 
 
@@ -226,7 +227,7 @@ def _keep_turns(needed: Bools, rings: _Rings, at: Floats, before: dict[int, int]
 
 
 def _turns(places: Floats, noise: float) -> list[int]:
-    """The inner places (from 0) without which the line through `places` would move: the farthest first, then between."""
+    """The inner places (from 0) without which the line through `places` would move: the farthest, then between."""
     span, off = places[-1] - places[0], places[1:-1] - places[0]
     across = np.abs(span[0] * off[:, 1] - span[1] * off[:, 0])
     along = off @ span

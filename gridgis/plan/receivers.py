@@ -14,7 +14,7 @@ import numpy as np
 import shapely
 
 from gridgis.plan.contested import NOBODY, Contested, Piece, Place, lies_beyond
-from gridgis.plan.ruler import NOISE_M, Bools, Floats
+from gridgis.plan.ruler import Bools, Floats
 from gridgis.plan.segments import Ints
 from gridgis.plan.tiling import Objects
 
@@ -100,7 +100,7 @@ def receivers_of(contested: Contested, polygons: Objects, place: Place, policy: 
         if piece.to != NOBODY:
             to[at] = piece.to
         elif not piece.on_ground:
-            to[at] = _outside(piece, whole, policy)
+            to[at] = _outside(piece, policy)
         elif piece.over:
             to[at] = _among(piece, borders(at), whole, place, policy)
     waiting = [at for at in order if to[at] is None]
@@ -136,18 +136,27 @@ def _without_own_ground(contested: Contested, polygons: Objects, place: Place) -
     """The polygons all of whose ground is contested, with their area in m²."""
     shared: dict[int, float] = {}
     for piece in contested.pieces:
-        for row in piece.over:
-            shared[row] = shared.get(row, 0.0) + piece.area
+        # In the plane of the coordinates: a polygon and its faces, cut at more places, differ in a projected one.
+        plane = float(shapely.area(contested.plan.faces[piece.faces]).sum())
+        for row in _who(piece):
+            if row in piece.over or shapely.get_num_geometries(polygons[row]) > 1:  # else it was to be emptied
+                shared[row] = shared.get(row, 0.0) + plane
     rows = np.array(sorted(shared), dtype=np.int64)
-    there = place.ruler.metres(polygons[rows])
-    area, slack = shapely.area(there), NOISE_M * shapely.length(there)
+    area = shapely.area(polygons[rows])
+    slack = place.ruler.noise * shapely.length(polygons[rows])
     own = area - np.array([shared[row] for row in rows.tolist()])
+    area = shapely.area(place.ruler.metres(polygons[rows]))
     return {int(row): float(a) for row, a, left, s in zip(rows, area, own, slack, strict=True) if left <= s}
 
 
-def _outside(piece: Piece, whole: dict[int, float], policy: Policy) -> int:
-    """Nobody's; but a protected polygon, and one with no other ground, keeps what it has: that is reported."""
-    return STAYS if any(policy.protected[row] or row in whole for row in piece.over) else NOBODY
+def _who(piece: Piece) -> set[int]:
+    """The polygons that have the piece, or had it until it was taken from them as a small part."""
+    return set(piece.over) | ({piece.giver} - {NOBODY})
+
+
+def _outside(piece: Piece, policy: Policy) -> int:
+    """Nobody's; but a protected polygon keeps what it has, and so will one with no other ground: that is reported."""
+    return STAYS if any(policy.protected[row] for row in piece.over) else NOBODY
 
 
 def _among(piece: Piece, border: dict[int, float], whole: dict[int, float], place: Place, policy: Policy) -> int | None:
@@ -188,7 +197,7 @@ def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[in
     """
     over: dict[int, list[int]] = {}
     for at, piece in enumerate(contested.pieces):
-        for row in piece.over:
+        for row in _who(piece):
             over.setdefault(row, []).append(at)
     copies: dict[tuple[int, ...], list[int]] = {}
     for row in sorted(whole, key=lambda r: int(policy.rank[r])):
@@ -197,7 +206,8 @@ def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[in
         if any(to[at] in rows or to[at] in (None, STAYS) for at in pieces):
             continue
         won = {winner: [at for at, row in enumerate(to) if row == winner] for winner in {to[at] for at in pieces}}
-        spare = [at for at in pieces if to[at] not in whole or len(won[to[at]]) > 1]
+        there = [at for at in pieces if contested.pieces[at].on_ground]
+        spare = [at for at in there if to[at] not in whole or len(won[to[at]]) > 1]
         if spare:
             to[max(spare, key=lambda at: contested.pieces[at].area)] = policy.first(rows, {})
         else:

@@ -288,7 +288,7 @@ def _once(job: _Job, polygons: Objects, active: Ints, matching: Matching) -> tup
     policy = job.policy.of(active)
     place, strays = _levels(job, polygons, active)
     tree = shapely.STRtree(polygons)
-    given = _evicted(job, polygons, policy.protected)
+    given = _evicted(job, polygons, policy)
     contested = find_contested(polygons, tree, place, given, strays, matching)
     if contested is None:
         return {}, []
@@ -319,10 +319,11 @@ def _levels(job: _Job, polygons: Objects, active: Ints) -> tuple[Place, Objects]
     return place, np.array(strays, dtype=object)
 
 
-def _evicted(job: _Job, polygons: Objects, protected: Bools) -> Given:
+def _evicted(job: _Job, polygons: Objects, policy: Policy) -> Given:
     """Small parts and slivers of grids in several parts, and what fills inlets: their receivers are to be found."""
     ruler = job.place.ruler
-    several = np.flatnonzero((shapely.get_num_geometries(polygons) > 1) & ~protected)
+    several = np.flatnonzero((shapely.get_num_geometries(polygons) > 1) & ~policy.protected)
+    several = several[np.argsort(policy.rank[several])]
     parts, of = parts_of(polygons[several])
     there = ruler.metres(parts)
     area = shapely.area(there)
@@ -334,7 +335,7 @@ def _evicted(job: _Job, polygons: Objects, protected: Bools) -> Given:
     chosen = ~largest & (small | _slivers(there))
     shapes, giver = list(parts[chosen]), several[of[chosen]].tolist()
     if job.merge_slivers:
-        single = np.flatnonzero((shapely.get_num_geometries(polygons) == 1) & ~protected)
+        single = np.flatnonzero((shapely.get_num_geometries(polygons) == 1) & ~policy.protected)
         thin = 2 * shapely.area(polygons[single]) * min(ruler.unit_m) < SLIVER_M * shapely.length(polygons[single])
         single = single[thin]
         single = single[_slivers(ruler.metres(polygons[single]))]
@@ -361,7 +362,7 @@ def _transfers(contested: Contested, to: list[int]) -> list[Transfer]:
         if taker == STAYS:
             continue
         losers = sorted((set(piece.over) | ({piece.giver} - {NOBODY})) - {taker})
-        gains = taker >= 0 and taker not in piece.over
+        gains = taker >= 0 and taker not in piece.over and taker != piece.giver
         out += [Transfer(row, taker, piece.area, gains and row == losers[0]) for row in losers]
         if gains and not losers:
             out.append(Transfer(NOBODY, taker, piece.area, True))
