@@ -26,6 +26,7 @@ from gridgis.cli import cli, run
 from gridgis.compliance.checks import METRICS, check_compliance
 from gridgis.errors import InputError
 from gridgis.pipeline import RESULTS
+from gridgis.plan import mending_log
 from gridgis.plan.defects import WARNINGS
 from gridgis.profile import Parameters, Profile
 from gridgis.project import INPUTS, Project
@@ -237,12 +238,14 @@ def test_the_steps_of_the_planners_page_run_on_the_sample(town: Path) -> None:
     steps = [line for line in command_lines(PAGES["planners"]) if not re.search("haidian|osm|town|build", str(line))]
     steps = [line for line in steps if "layers.gpkg" not in str(line)]
     assert [line[0] for line in steps[:4]] == ["blocks", "partition", "validate", "describe"]
-    # The old grids have faults, and the sample's persons have addresses that nobody can read.
-    faulty = {"old_grids.geojson", "persons.parquet"}
+    # The old grids have faults, repair leaves what people must decide, a health station leaves a grid out, a segment
+    # ends early, and the sample's persons have addresses that nobody can read.
+    faulty = {"old_grids.geojson", "mended.geojson", "health.geojson", "segments.geojson", "persons.parquet"}
     for line in steps:
         code = run(line)
-        assert code == 0 or (code == 1 and line[0] in ("validate", "chain") and faulty & set(line)), line
-    assert (town / "defects.gpkg").exists()
+        assert code == 0 or (code == 1 and line[0] in ("validate", "repair", "chain") and faulty & set(line)), line
+    for name in ("defects.gpkg", "defects.html", "mended.geojson", "mended.csv", "mended.houses.csv", "mended.html"):
+        assert (town / name).exists(), name
     assert run(next(line for line in command_lines(PAGES["analysts"]) if line[0] == "patrol")) == 0
 
 
@@ -321,7 +324,7 @@ def test_parameters_that_nothing_uses_are_marked() -> None:
 def test_defects_reasons_and_classes_are_all_told() -> None:
     planners = PAGES["planners"]
     kinds = {names_in(k)[0]: (zh, severity) for k, zh, _, severity in rows(planners, "类型 kind")}
-    assert set(kinds) == set(DEFECT_KINDS) - {"nesting"}
+    assert set(kinds) == set(DEFECT_KINDS)
     for kind, (zh, severity) in kinds.items():
         assert zh == words.DEFECTS[kind][0]
         assert severity.endswith("warning" if kind in WARNINGS else "error")
@@ -354,6 +357,8 @@ def test_the_fields_of_the_json_documents_are_told(built: Path, town: Path, caps
     def told(start: str, first: str = "字段 field") -> set[str]:
         return {n for r in rows(text.split(start)[1], first) for n in names_in(r[0])}
 
+    assert run(["repair", "old_grids.geojson", "-o", "mended.gpkg", "--json"]) == 1
+    assert told("`gridgis repair --json`") == set(json.loads(capsys.readouterr().out))
     assert told("`gridgis validate --json`") == set(json.loads((built / "validate.json").read_text("utf-8")))
     assert run(["partition", "out/plan.gpkg", "--profile", "sample", "-o", "other.gpkg", "--json"]) == 0
     assert told("`gridgis partition --json`") == set(json.loads(capsys.readouterr().out))
@@ -364,6 +369,25 @@ def test_the_fields_of_the_json_documents_are_told(built: Path, town: Path, caps
     for name, cell, *_ in rows(text.split("`gridgis patrol --json`")[1], "字段 field"):
         if names_in(cell):
             assert set(names_in(cell)) == set(patrol[names_in(name)[0]][0])
+
+
+@pytest.mark.parametrize("name", ["validate", "repair"])
+def test_every_option_of_the_checks_is_told_with_its_default(name: str) -> None:
+    everywhere = {"--output", "--json", "--map", "--datum", "--crs"}
+    options = {o.opts[0]: o for o in resolve([name])[1].params if isinstance(o, click.Option)}
+    told = {names_in(row[0])[0]: row[-1] for row in rows(PAGES["planners"], f"`gridgis {name}`")}
+    assert set(told) == {o for o in options if o.startswith("--")} - everywhere
+    for option, default in told.items():
+        value = options[option].default
+        if isinstance(value, float):
+            assert default == str(value), option
+        elif isinstance(value, str):
+            assert default == f"`{value}`", option
+
+
+def test_the_columns_of_the_log_are_told() -> None:
+    told = [name for row in rows(PAGES["analysts"], "列 column |") for name in names_in(row[0])]
+    assert tuple(told) == mending_log.COLUMNS
 
 
 def test_the_rules_that_the_machine_checks_are_counted(built: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_readme_names_every_command_and_every_room() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     missing = [name for name in _COMMANDS if f"`gridgis {name}" not in readme]
     assert not missing
-    for folder in ("gridgis/", "webmap/", "migrations/", "data/", "tests/", "benchmarks/"):
+    for folder in ("gridgis/", "webmap/", "migrations/", "data/", "tests/", "benchmarks/", "notebooks/"):
         assert f"`{folder}`" in readme
 
 
