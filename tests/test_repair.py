@@ -13,6 +13,7 @@ import shapely
 import shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import cKDTree
 
 from gridgis.plan.repair import Repaired, repair
 from gridgis.plan.validate import validate
@@ -160,7 +161,9 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
     """Grids that no defect touches are the very same bytes; so are all vertices that lie on no contested ground.
 
     Contested is the ground of every defect (with the vertices that edges lack), and what it cuts off from a grid. A
-    vertex that is new was another grid's or the boundary's, or it lies on contested ground.
+    vertex that is new was another grid's or the boundary's, or it lies on contested ground. Only where the table has
+    vertices less than a millimetre apart (coordinates rounded by another program) borders cross in strips that are
+    noise: there a vertex may come or go on the border, within ten micrometres.
     """
     trouble = trouble_of(given_, boundary)
     shapely.prepare(trouble)
@@ -169,13 +172,15 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
     invalid = ~shapely.is_valid(np.asarray(given_.geometry.array, dtype=object))
     known = set().union(*(vertices(shape) for shape in before))
     known |= set() if boundary is None else vertices(boundary.geometry.iloc[0])
+    rounded = len(cKDTree(sorted(known)).query_pairs(1e-3 / metres(given_))) > 0
     for row in np.flatnonzero(has_ground(given_)).tolist():
         if not invalid[row] and not shapely.dwithin(before[row], trouble, reach):
             assert after[row].wkb == given_.geometry.iloc[row].wkb
         old, new = vertices(before[row]), vertices(after[row])
-        for places in (old - new, new - known):
-            if places:
-                assert shapely.dwithin(shapely.points(sorted(places)), trouble, reach).all()
+        for places, shape in ((old - new, after[row]), (new - known, before[row])):
+            points = shapely.points(sorted(places))
+            far = points[~shapely.dwithin(points, trouble, reach)] if places else points
+            assert len(far) == 0 or (rounded and shapely.dwithin(far, shape.boundary, reach).all())
 
 
 def assert_log_is_true(given_: gpd.GeoDataFrame, result: Repaired) -> None:
@@ -221,7 +226,10 @@ def assert_houses_are_told(given_: gpd.GeoDataFrame, result: Repaired, houses: g
         return min(there, default=None)
 
     assert result.moved is not None
-    told = {house: (old, new) for house, old, new in result.moved.itertuples(index=False)}
+    told = {
+        house: (None if pd.isna(old) else old, None if pd.isna(new) else new)
+        for house, old, new in result.moved.itertuples(index=False)
+    }
     if not shapely.is_valid(np.asarray(given_.geometry.array, dtype=object)[has_ground(given_)]).all():
         return  # how a crossed ring holds a point is no matter of mending
     for house, point in zip(houses["code"], houses.geometry, strict=True):
@@ -337,9 +345,9 @@ def test_a_small_part_may_grow_back_to_its_own_grid() -> None:
 
 
 def test_vertices_near_each_other_are_not_left_out_together() -> None:
-    """Two vertices 30 µm apart lie each on the line to the next one, but the border turns there."""
-    north, south = (110.0, 50.0 + 3e-5), (110.0, 50.0)
-    west = shapely.Polygon([(0, 0), (100, 0), south, north, (100, 100), (0, 100)])
+    """Two vertices 5 µm apart lie each on the line to the next one, but the border turns there."""
+    north, south = (110.0, 50.0 + 5e-6), (110.0, 50.0)
+    west = shapely.Polygon([(1, 0), (100, 0), south, north, (100, 100), (1, 100)])
     east = shapely.Polygon([(200, 0), (200, 100), (100, 100), north, (109.0, 50.0), south, (100, 0)])
     grids = shapes.frame([west, east], ["W", "E"])
     fixed, _, left, _ = repair(grids, boundary_of((0, 0, 200, 100)))

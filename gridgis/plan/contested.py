@@ -68,7 +68,8 @@ class Given(NamedTuple):
 class Piece(NamedTuple):
     """A connected piece of ground: its `faces`, the polygons `over` it, if it is `on_ground`, in which `parent`.
 
-    `to` is the receiver if that is settled already, `giver` the polygon that is evicted (and not among those over it).
+    `to` is the receiver if that is settled already, `givers` are the polygons that are evicted (not among those over
+    it; several where they are copies).
     `area` is in m². `edges` are its outline, with +1 in `sides` where it lies on their left. `place` is its lowest
     corner, by x, then y.
     """
@@ -78,11 +79,15 @@ class Piece(NamedTuple):
     on_ground: bool
     parent: int
     to: int
-    giver: int
+    givers: frozenset[int]
     area: float
     edges: Ints
     sides: Ints
     place: tuple[float, float]
+
+    def held(self) -> frozenset[int]:
+        """The polygons that have the piece, or had it until they were evicted."""
+        return self.over | self.givers
 
 
 class Contested(NamedTuple):
@@ -201,7 +206,7 @@ class _Faces(NamedTuple):
     on_ground: Bools
     parent: Ints
     to: Ints
-    giver: Ints
+    givers: dict[int, frozenset[int]]
     contested: Bools
 
     @classmethod
@@ -209,11 +214,14 @@ class _Faces(NamedTuple):
         count = len(plan.faces)
         inside = shapely.point_on_surface(plan.faces)
         face, row = tree.query(inside, predicate="intersects")
-        to, giver = np.full(count, NOBODY, dtype=np.int64), np.full(count, NOBODY, dtype=np.int64)
+        to = np.full(count, NOBODY, dtype=np.int64)
         at, which = shapely.STRtree(given.shapes).query(inside, predicate="intersects")
-        to[at], giver[at] = given.to[which], given.taken_from[which]
+        to[at] = given.to[which]
+        givers: dict[int, frozenset[int]] = {}
         if len(at):
-            evicted = set(enumerate(giver.tolist()))  # of two copies with such a part one still lies over it
+            evicted = {pair for pair in zip(at.tolist(), given.taken_from[which].tolist(), strict=True) if pair[1] >= 0}
+            for one, giver in evicted:
+                givers[one] = givers.get(one, frozenset()) | {giver}
             stays = np.array(
                 [pair not in evicted for pair in zip(face.tolist(), row.tolist(), strict=True)], dtype=bool
             )
@@ -230,7 +238,7 @@ class _Faces(NamedTuple):
             wrong = (place.parent_of[row] != parent[face]) & (place.parent_of[row] >= 0) & (parent[face] >= 0)
             contested[face[wrong]] = True
         contested[at] = True
-        return cls(face, row, on_ground, parent, to, giver, contested)
+        return cls(face, row, on_ground, parent, to, givers, contested)
 
 
 def _covers(ground: Any, points: Objects) -> Bools:
@@ -246,7 +254,7 @@ def _pieces(plan: Arrangement, faces: _Faces, place: Place) -> tuple[list[Piece]
     inside = faces.contested[faces.face]
     for f, r in zip(faces.face[inside].tolist(), faces.row[inside].tolist(), strict=True):
         over[f].append(r)
-    keys: dict[tuple[frozenset[int], bool, int, int, int], int] = {}
+    keys: dict[tuple[frozenset[int], bool, int, int, frozenset[int]], int] = {}
     key = np.full(len(plan.faces), -1, dtype=np.int64)
     for f in chosen.tolist():
         what = (
@@ -254,7 +262,7 @@ def _pieces(plan: Arrangement, faces: _Faces, place: Place) -> tuple[list[Piece]
             bool(faces.on_ground[f]),
             int(faces.parent[f]),
             int(faces.to[f]),
-            int(faces.giver[f]),
+            faces.givers.get(f, frozenset()),
         )
         key[f] = keys.setdefault(what, len(keys))
     group = joined_faces(plan, key, faces.contested)
@@ -270,9 +278,9 @@ def _pieces(plan: Arrangement, faces: _Faces, place: Place) -> tuple[list[Piece]
         edges, sides = outline[number]
         ends = plan.points[np.concatenate([plan.low[edges], plan.high[edges]])]
         x, y = ends[np.lexsort((ends[:, 1], ends[:, 0]))[0]].tolist()
-        over_, ground, parent, to, giver = what_is[key[own[0]]]
+        over_, ground, parent, to, givers = what_is[key[own[0]]]
         piece_of[own] = len(pieces)
-        pieces.append(Piece(own, over_, ground, parent, to, giver, float(area[number]), edges, sides, (x, y)))
+        pieces.append(Piece(own, over_, ground, parent, to, givers, float(area[number]), edges, sides, (x, y)))
     return pieces, piece_of
 
 

@@ -53,7 +53,7 @@ def shared_gaps(contested: Contested, to: list[int], place: Place, policy: Polic
     shapes: list[Any] = []
     takers: list[int] = []
     for piece, taker in zip(contested.pieces, to, strict=True):
-        if taker < 0 or piece.over or piece.to >= 0 or piece.giver >= 0 or len(piece.faces) != 1:
+        if taker < 0 or piece.over or piece.to >= 0 or piece.givers or len(piece.faces) != 1:
             continue
         outline = _outline(contested, piece, to)
         allowed = {

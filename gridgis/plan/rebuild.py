@@ -94,12 +94,12 @@ def _exchanged(contested: Contested, to: list[int]) -> tuple[Ints, Ints, Ints]:
     for piece, taker in zip(contested.pieces, to, strict=True):
         if taker == STAYS:
             continue
-        losers = (piece.over | ({piece.giver} if piece.giver >= 0 else set())) - {taker}
+        losers = piece.held() - {taker}
         for row in sorted(losers):
             faces.append(piece.faces)
             rows.append(row)
             gains.append(-1)
-        if taker >= 0 and taker not in piece.over and taker != piece.giver:
+        if taker >= 0 and taker not in piece.held():
             faces.append(piece.faces)
             rows.append(taker)
             gains.append(1)

@@ -20,6 +20,8 @@ from gridgis.plan.tiling import Objects
 
 #: The piece stays as it is: nobody may have it.
 STAYS = -2
+#: Of two polygons whose areas differ by no more than this share, neither is the smaller one: they may be copies.
+_SAME_SIZE = 1e-8
 
 Receiver = Literal["longest_border", "largest", "smallest", "least_load"]
 
@@ -138,7 +140,7 @@ def _without_own_ground(contested: Contested, polygons: Objects, place: Place) -
     for piece in contested.pieces:
         # In the plane of the coordinates: a polygon and its faces, cut at more places, differ in a projected one.
         plane = float(shapely.area(contested.plan.faces[piece.faces]).sum())
-        for row in _who(piece):
+        for row in piece.held():
             if row in piece.over or shapely.get_num_geometries(polygons[row]) > 1:  # else it was to be emptied
                 shared[row] = shared.get(row, 0.0) + plane
     rows = np.array(sorted(shared), dtype=np.int64)
@@ -147,11 +149,6 @@ def _without_own_ground(contested: Contested, polygons: Objects, place: Place) -
     own = area - np.array([shared[row] for row in rows.tolist()])
     area = shapely.area(place.ruler.metres(polygons[rows]))
     return {int(row): float(a) for row, a, left, s in zip(rows, area, own, slack, strict=True) if left <= s}
-
-
-def _who(piece: Piece) -> set[int]:
-    """The polygons that have the piece, or had it until it was taken from them as a small part."""
-    return set(piece.over) | ({piece.giver} - {NOBODY})
 
 
 def _outside(piece: Piece, policy: Policy) -> int:
@@ -171,7 +168,7 @@ def _among(piece: Piece, border: dict[int, float], whole: dict[int, float], plac
     if covered:
         # What lies wholly in others is cut out of them: the smallest first, for others may lie round it.
         least = min(whole[row] for row in covered)
-        candidates = [row for row in covered if whole[row] <= least * (1 + 1e-12)]
+        candidates = [row for row in covered if whole[row] <= least * (1 + _SAME_SIZE)]
     return policy.first(candidates, border)
 
 
@@ -197,7 +194,7 @@ def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[in
     """
     over: dict[int, list[int]] = {}
     for at, piece in enumerate(contested.pieces):
-        for row in _who(piece):
+        for row in piece.held():
             over.setdefault(row, []).append(at)
     copies: dict[tuple[int, ...], list[int]] = {}
     for row in sorted(whole, key=lambda r: int(policy.rank[r])):

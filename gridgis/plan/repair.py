@@ -361,8 +361,8 @@ def _transfers(contested: Contested, to: list[int]) -> list[Transfer]:
     for piece, taker in zip(contested.pieces, to, strict=True):
         if taker == STAYS:
             continue
-        losers = sorted((set(piece.over) | ({piece.giver} - {NOBODY})) - {taker})
-        gains = taker >= 0 and taker not in piece.over and taker != piece.giver
+        losers = sorted(piece.held() - {taker})
+        gains = taker >= 0 and taker not in piece.held()
         out += [Transfer(row, taker, piece.area, gains and row == losers[0]) for row in losers]
         if gains and not losers:
             out.append(Transfer(NOBODY, taker, piece.area, True))
