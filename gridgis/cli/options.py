@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import click
 import geopandas as gpd
 import pandas as pd
 
-from gridgis.errors import InputError
+from gridgis.errors import GridgisError, InputError
 
 #: Columns of a table that goes into a file or a pipe.
 _PIPED_WIDTH = 140
@@ -74,6 +75,20 @@ def read_optional(spec: str | None, table: str, **how: Any) -> Any:
     from gridgis.files import read
 
     return None if spec is None else read(spec, table=table, **how)
+
+
+@contextmanager
+def naming(**files: str | None) -> Iterator[None]:
+    """Errors of the library about a table get the name of the file that it came from; `grids` where none is named."""
+    try:
+        yield
+    except GridgisError as error:
+        spec = files.get(error.source or "grids")
+        if spec is None:
+            raise
+        raise type(error)(
+            error.message, source=spec, ids=error.ids, found=error.found, wanted=error.wanted, remedy=error.remedy
+        ) from error
 
 
 def echo_json(document: Mapping[str, Any]) -> None:

@@ -90,19 +90,22 @@ def command(
     table, column = read_grids(grids, code, crs=crs, datum=datum, rename=options.renaming(renames))
     ground = read_ground(boundary, "boundary", crs, near=table)
     columns = {"code": column, "parent": settings["parent"]}
-    above = read_parents([] if parents is None else [parents], crs, **columns, near=table).get("parents", [])
+    levels = read_parents([] if parents is None else [parents], crs, **columns, near=table)
+    above = levels.get("parents", [])
     if len(above) > 1:
         raise InputError("the parents have several levels", source=parents, wanted="the next level above the grids")
-    result = repair(
-        table,
-        ground,
-        code=column,
-        parents=above[0] if above else None,
-        protect=[] if protect is None else [text.strip() for text in protect.split(",") if text.strip()],
-        holes=read_ground(holes, "boundary", crs),
-        houses=None if houses is None else options.read_place(houses, "house", crs=crs),
-        **settings,
-    )
+    with options.naming(grids=grids, boundary=boundary, parents=parents, holes=holes, houses=houses):
+        result = repair(
+            table,
+            ground,
+            code=column,
+            parents=above[0] if above else None,
+            level_name=levels["level_names"][0] if above else None,
+            protect=[] if protect is None else [text.strip() for text in protect.split(",") if text.strip()],
+            holes=read_ground(holes, "boundary", crs),
+            houses=None if houses is None else options.read_place(houses, "house", crs=crs),
+            **settings,
+        )
     left = verdict(result.left)
     page = None if html is None else page_of(left, result.left, result.grids, ground, [str(output)], log=result.log)
     _write(result, output, log, html, page)

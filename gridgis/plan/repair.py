@@ -11,7 +11,7 @@ import pandas as pd
 import shapely
 
 from gridgis.crs import require_crs
-from gridgis.errors import InputError, SchemaError
+from gridgis.errors import SHOWN_IDS, InputError, SchemaError
 from gridgis.locate import GridLocator
 from gridgis.plan.contested import NOBODY, Contested, Given, Place, find_contested, rematched
 from gridgis.plan.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of
@@ -51,6 +51,7 @@ def repair(
     code: str | None = "code",
     parents: gpd.GeoDataFrame | None = None,
     parent: str | None = None,
+    level_name: str | None = None,
     receiver: Receiver = "longest_border",
     load: str | None = None,
     priority: str | None = None,
@@ -79,6 +80,8 @@ def repair(
         only. How a child's parent is known: see :func:`gridgis.plan.levels.nesting_faults`.
     parent : str, optional
         The column in which the grids name their parent; by default "parent" where it is filled in.
+    level_name : str, optional
+        What `left` calls the parents; by default as validate does.
     receiver : {"longest_border", "largest", "smallest", "least_load"}
         Who gets ground that lies under several grids (one of these) or under none (one beside it).
     load : str, optional
@@ -159,7 +162,10 @@ def repair(
     )
     polygons, transfers = _mended(job)
     fixed = grids.set_geometry(_geometry(layer, polygons))
-    left = validate(fixed, boundary, parents, code=code, parent=parent, holes=holes, inlet_width=inlet_width)
+    names = None if parents is None or level_name is None else [level_name]
+    left = validate(
+        fixed, boundary, parents, code=code, parent=parent, holes=holes, inlet_width=inlet_width, level_names=names
+    )
     moved = None if houses is None else _moved(houses, grids, fixed, layer)
     return Repaired(fixed, mending_log(layer, fixed, transfers), left, moved)
 
@@ -213,8 +219,11 @@ def _policy(
     codes = set(protect)
     unknown = codes - set(layer.labels)
     if unknown:
+        there = sorted(set(layer.labels))
+        listed = ", ".join(there[:SHOWN_IDS]) + (", …" if len(there) > SHOWN_IDS else "")
         raise SchemaError(
-            "no grid has the codes to protect", ids=sorted(unknown), found=f"{len(unknown)} unknown codes"
+            f"no grid has the codes to protect {', '.join(sorted(unknown))}",
+            found=f"{len(unknown)} unknown beside {listed}",
         )
     polygons = layer.shapes.polygons
     place = shapely.get_coordinates(shapely.point_on_surface(polygons))
