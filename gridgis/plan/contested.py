@@ -31,6 +31,8 @@ from gridgis.plan.tiling import Matching, Objects
 NOBODY = -1
 #: How far, in noises, a segment may lie off the trouble that it runs along.
 _SLACK = 4.0
+#: Where else in a triangle of a face a point is taken: shares of its corners that no layout of streets has.
+_INSIDE = ((0.4142, 0.3179, 0.2679), (0.2361, 0.3028, 0.4611), (0.1623, 0.5279, 0.3098))
 
 
 class Place(NamedTuple):
@@ -212,8 +214,7 @@ class _Faces(NamedTuple):
     @classmethod
     def of(cls, plan: Arrangement, polygons: Objects, tree: Any, place: Place, given: Given) -> _Faces:
         count = len(plan.faces)
-        inside = shapely.point_on_surface(plan.faces)
-        face, row = tree.query(inside, predicate="intersects")
+        inside, face, row = _laid_over(plan.faces, polygons, tree)
         to = np.full(count, NOBODY, dtype=np.int64)
         at, which = shapely.STRtree(given.shapes).query(inside, predicate="intersects")
         to[at] = given.to[which]
@@ -239,6 +240,33 @@ class _Faces(NamedTuple):
             contested[face[wrong]] = True
         contested[at] = True
         return cls(face, row, on_ground, parent, to, givers, contested)
+
+
+def _laid_over(faces: Objects, polygons: Objects, tree: Any) -> tuple[Objects, Ints, Ints]:
+    """A point inside each face, and pairs (face, polygon over it).
+
+    Borders that match run through faces: where the point came to lie on one, both sides would seem to lie over it.
+    """
+    inside = shapely.point_on_surface(faces)
+    face, row = tree.query(inside, predicate="intersects")
+    for weights in _INSIDE:
+        touching = np.bincount(face, minlength=len(faces))[face] > 1
+        touching[touching] = ~shapely.contains_properly(polygons[row[touching]], inside[face[touching]])
+        again = distinct(face[touching])
+        if len(again) == 0:
+            break
+        inside[again] = [_elsewhere(shape, weights) for shape in faces[again]]
+        other, there = tree.query(inside[again], predicate="intersects")
+        stays = ~np.isin(face, again)
+        face, row = np.concatenate([face[stays], again[other]]), np.concatenate([row[stays], there])
+    return inside, face, row
+
+
+def _elsewhere(face: Any, weights: tuple[float, float, float]) -> Any:
+    """A point inside the largest triangle of a face, nearer to one corner than to the next."""
+    triangles = shapely.get_parts(shapely.constrained_delaunay_triangles(face))
+    corners = shapely.get_coordinates(triangles[np.argmax(shapely.area(triangles))])[:3]
+    return shapely.Point(np.average(corners, axis=0, weights=weights))
 
 
 def _covers(ground: Any, points: Objects) -> Bools:
