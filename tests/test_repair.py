@@ -163,7 +163,7 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
 
     Contested is the ground of every defect (with the vertices that edges lack), and what it cuts off from a grid. A
     vertex that is new was another grid's or the boundary's, or it lies on contested ground. Only where the table has
-    vertices less than a millimetre apart (coordinates rounded by another program) borders cross in strips that are
+    vertices less than a centimetre apart (coordinates rounded by another program) borders cross in strips that are
     noise: there a vertex may come or go on the border, within ten micrometres.
     """
     trouble = trouble_of(given_, boundary)
@@ -173,7 +173,7 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
     invalid = ~shapely.is_valid(np.asarray(given_.geometry.array, dtype=object))
     known = set().union(*(vertices(shape) for shape in before))
     known |= set() if boundary is None else vertices(boundary.geometry.iloc[0])
-    rounded = len(cKDTree(sorted(known)).query_pairs(1e-3 / metres(given_))) > 0
+    rounded = len(cKDTree(sorted(known)).query_pairs(1e-2 / metres(given_))) > 0
     for row in np.flatnonzero(has_ground(given_)).tolist():
         if not invalid[row] and not shapely.dwithin(before[row], trouble, reach):
             assert after[row].wkb == given_.geometry.iloc[row].wkb
