@@ -20,7 +20,7 @@ import shapely
 from gridgis.errors import InputError, SchemaError
 from gridgis.plan.layers import Layer, layer_of
 from gridgis.plan.ruler import Bools, Ruler
-from gridgis.plan.segments import Ints, Segments, alone, directed_segments, joined, split_at_vertices, unmatched
+from gridgis.plan.segments import Ints, Segments, alone, directed_segments, joined, unmatched
 from gridgis.plan.tiling import Fault, Matching, Objects
 from gridgis.schema import codes_as_text
 
@@ -249,9 +249,12 @@ def _labels(
     inside, holder = _inside(polygons, own, grounds.polygons)
     guessed = own == _OPEN
     label = np.where(guessed, holder, own)
-    doubt = _in_doubt(polygons, label, grounds.polygons, ruler, matching) | ~inside
+    doubt = _in_doubt(polygons, label, grounds.polygons, matching) | ~inside
     doubt &= own != _NONE
     chosen = np.flatnonzero(doubt)
+    shapely.prepare(grounds.polygons)
+    held = (label[chosen] >= 0) & shapely.covers(grounds.polygons[label[chosen]], polygons[chosen])
+    chosen = chosen[~held]
     label[chosen] = _most_ground(polygons[chosen], label[chosen], guessed[chosen], grounds.polygons, ruler)
     return label, doubt
 
@@ -309,7 +312,7 @@ def _spot(children: Layer, row: int) -> Any:
 # --- who takes what ---------------------------------------------------------------------------------------------------
 
 
-def _in_doubt(polygons: Objects, label: Ints, grounds: Objects, ruler: Ruler, matching: Matching | None) -> Bools:
+def _in_doubt(polygons: Objects, label: Ints, grounds: Objects, matching: Matching | None) -> Bools:
     """Children whose segments do not all cancel within their parent, and those that such segments of a parent cross.
 
     All others lie wholly inside their parent or wholly outside it.
@@ -320,11 +323,11 @@ def _in_doubt(polygons: Objects, label: Ints, grounds: Objects, ruler: Ruler, ma
     segments = joined(own, theirs)
     labels = np.concatenate([label, np.arange(len(grounds))])
     left = unmatched(segments, labels[segments.owner])
-    network = split_at_vertices(left, ruler.noise, labels[left.owner])
     doubt = np.zeros(len(polygons) + len(grounds), dtype=bool)
-    doubt[network.owner] = True
-    lines = network.lines()[network.owner >= len(polygons)]
-    if len(lines):
+    doubt[left.owner] = True
+    border = left.take(left.owner >= len(polygons))
+    if len(border.owner):
+        lines = shapely.linestrings(np.stack([border.start, border.end], axis=1))
         doubt[shapely.STRtree(polygons).query(lines, predicate="intersects")[1]] = True
     return doubt[: len(polygons)]
 
@@ -343,7 +346,6 @@ def _open_within(polygons: Objects, label: Ints, matching: Matching | None) -> S
 
 def _taken(polygons: Objects, rows: Ints, own: Ints, grounds: Grounds, ruler: Ruler) -> list[Fault]:
     """What children have of other parents' ground beyond their own parent, in connected pieces."""
-    shapely.prepare(grounds.polygons)
     astray = ~shapely.covers(grounds.polygons[own], polygons)
     polygons, rows, own = polygons[astray], rows[astray], own[astray]
     beyond, child = _pieces(shapely.difference(polygons, grounds.polygons[own]), np.arange(len(polygons)), ruler)

@@ -69,9 +69,15 @@ class Ruler:
         return crs_room.project(shapes, self.crs, crs_room.WGS84)
 
     def substantial(self, shapes: Any) -> Bools:
-        """Which polygons are more than noise: their mean width, 2 × area ÷ perimeter, exceeds :data:`NOISE_M`."""
+        """Which polygons are more than noise: their mean width, 2 × area ÷ perimeter, exceeds :data:`NOISE_M`.
+
+        In their own coordinates as well: an edge that is straight in degrees bends when it is measured, so a vertex on
+        it would make a strip.
+        """
         there = self.metres(shapes)
         wide: Bools = 2 * shapely.area(there) > NOISE_M * shapely.length(there)
+        if there is not shapes:
+            wide &= 2 * shapely.area(shapes) > self.noise * shapely.length(shapes)
         return wide
 
 

@@ -188,7 +188,7 @@ def _hashed(xy: Floats) -> NDArray[np.uint64]:
     return key
 
 
-def split_at_vertices(segments: Segments, tolerance: float, label: Ints | None = None) -> Network:
+def split_at_vertices(segments: Segments, tolerance: float) -> Network:
     """Split segments where vertices of others lie on them, and keep those whose directions do not cancel then.
 
     Vertices nearer than `tolerance` to each other become the one that is lowest (by x, then y); a vertex nearer than
@@ -200,8 +200,6 @@ def split_at_vertices(segments: Segments, tolerance: float, label: Ints | None =
     segments : Segments
     tolerance : float
         In the units of the coordinates.
-    label : array of int, optional
-        One a segment: only segments of one label cancel each other.
     """
     count = len(segments.owner)
     points, tail, head = _points(segments, tolerance)
@@ -220,7 +218,7 @@ def split_at_vertices(segments: Segments, tolerance: float, label: Ints | None =
     real = new_tail != new_head
     new_tail, new_head, source = new_tail[real], new_head[real], source[real]
     owner = segments.owner[source]
-    open_ = _not_cancelled(new_tail, new_head, None if label is None else label[source])
+    open_ = _not_cancelled(new_tail, new_head)
     holder, held = distinct_pairs(np.tile(segments.owner, 2), np.concatenate([tail, head]))
     return Network(points, new_tail[open_], new_head[open_], owner[open_], segments.owner[on], point, holder, held)
 
@@ -265,15 +263,12 @@ def _vertices_on(points: Floats, tail: Ints, head: Ints, tolerance: float) -> tu
     return on[inside].astype(np.int64), point[inside].astype(np.int64)
 
 
-def _not_cancelled(tail: Ints, head: Ints, label: Ints | None) -> Bools:
+def _not_cancelled(tail: Ints, head: Ints) -> Bools:
     forward = tail < head
     low, high = np.where(forward, tail, head), np.where(forward, head, tail)
-    columns = (high, low) if label is None else (high, low, label)
-    order = np.lexsort(columns)
+    order = np.lexsort((high, low))
     step = np.zeros(len(order), dtype=bool)
-    for column in columns:
-        there = column[order]
-        step[1:] |= there[1:] != there[:-1]
+    step[1:] = (np.diff(low[order]) != 0) | (np.diff(high[order]) != 0)
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.cumsum(step)
     net = np.bincount(group, weights=np.where(forward, 1.0, -1.0))
