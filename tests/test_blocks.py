@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import geopandas as gpd
 import numpy as np
@@ -17,6 +21,8 @@ from gridgis import crs
 from gridgis.errors import CRSError, GeometryError, GridgisWarning, InputError, PlanError, SchemaError
 from gridgis.plan import network
 from gridgis.plan.blocks import Blocks, make_blocks
+from gridgis.plan.validate import GRIDS, validate
+from gridgis.profile import Norm
 from gridgis.schema import BARRIER_CLASSES, check
 
 AREA = 1e-6
@@ -110,6 +116,19 @@ def assert_tiles(cut: Blocks, place: gpd.GeoDataFrame) -> None:
     assert corners <= set(map(tuple, shapely.get_coordinates(blocks.geometry.to_numpy())))
 
 
+@cache
+def benchmark() -> ModuleType:
+    """benchmarks/blocks.py: it is no package, and its folder does not belong on the path."""
+    path = Path(__file__).parents[1] / "benchmarks" / "blocks.py"
+    spec = importlib.util.spec_from_file_location("benchmark_of_blocks", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def wkb(frame: gpd.GeoDataFrame) -> list[object]:
     plain = pd.DataFrame(frame.drop(columns="geometry"))
     return [frame.geometry.to_wkb().tolist(), plain.astype(object).where(plain.notna(), None).values.tolist()]
@@ -144,6 +163,46 @@ def test_blocks_tile_every_unit_and_none_lies_in_two(
         own = cut.blocks[cut.blocks["unit"] == code]
         assert shapely.symmetric_difference(shape, shapely.union_all(own.geometry.to_numpy())).area < AREA
         assert own["code"].str.startswith(f"{code}-").all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(place=grounds(), barriers=streets(), at=st.integers(20, 300), degrees=st.booleans())
+def test_validate_finds_nothing_to_say_of_blocks(
+    place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, at: int, degrees: bool
+) -> None:
+    units = parted(place, float(at))
+    units = units[~units.geometry.is_empty]
+    if degrees:
+        place, barriers, units = shapes.in_degrees(place), shapes.in_degrees(barriers), shapes.in_degrees(units)
+    blocks = cut_quietly(place, barriers, units=units, min_block_m2=200.0).blocks
+    found = validate(blocks, place, units, parent="unit")
+    # Units of the zoo may lie in several parts, which is said of them; of blocks nothing at all is.
+    assert found.loc[(found["kind"] != "multipart") | (found["level"] == GRIDS), "kind"].tolist() == []
+
+
+@settings(max_examples=12, deadline=None)
+@given(count=st.integers(2, 60), seed=st.integers(0, 999), whole=st.booleans())
+def test_a_clean_network_gives_exactly_its_faces(count: int, seed: int, whole: bool) -> None:
+    place = benchmark().network(count, seed, whole=whole)
+    found = make_blocks(place.boundary, place.streets).blocks.geometry.to_numpy()
+    assert len(found) == len(place.truth)
+    true, other = shapely.STRtree(found).query(shapely.point_on_surface(place.truth), predicate="within")
+    assert true.tolist() == list(range(len(place.truth)))
+    assert (
+        shapely.area(shapely.symmetric_difference(place.truth, found[other])).max() < 0.1
+    )  # lines are noded at 0.1 mm
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["streets", "pieces"])
+def test_a_network_whose_ends_fall_short_gives_its_blocks(whole: bool) -> None:
+    bench = benchmark()
+    place = bench.network(300, 1, whole=whole)
+    short, count = bench.pulled_back(place.streets, 1)
+    assert count >= 8
+    found = make_blocks(place.boundary, short).blocks.geometry.to_numpy()
+    assert bench.back(place.truth, found) >= 0.98 * len(place.truth)
+    lost = make_blocks(place.boundary, short, snap_m=0.0).blocks.geometry.to_numpy()
+    assert bench.back(place.truth, lost) < 0.98 * len(place.truth)
 
 
 @settings(max_examples=20, deadline=None)
@@ -279,6 +338,39 @@ def test_a_small_face_joins_over_the_weakest_barrier() -> None:
     assert west.area.tolist() == [40 * 200]
 
 
+RAIL, RIVER = ("railway", None, [(100, -5), (100, 205)]), ("river", None, [(200, -5), (200, 205)])
+
+
+CORNER, STUB = ("lane", None, [(-5, 100), (60, 100), (60, 205)]), ("lane", None, [(150, 80), (150, 120)])
+
+
+@pytest.mark.parametrize(
+    ("ways", "areas"),
+    [
+        ([CORNER], [6_000, 54_000]),
+        ([CORNER, STUB], [6_000, 14_000, 40_000]),
+        ([("wall", None, [(150, -5), (150, 205)])], [10_000, 10_000, 20_000, 20_000]),
+    ],
+    ids=["no road leads to two", "a dead end is access", "nothing is known of roads"],
+)
+def test_ground_without_access_joins_a_neighbour(ways: list[tuple], areas: list[int]) -> None:
+    cut = make_blocks(ground(SQUARE), lines(RAIL, RIVER, *ways))
+    assert sorted(cut.blocks.area.round(3)) == areas
+    assert len(make_blocks(ground(SQUARE), lines(RAIL, RIVER, *ways), need_access=False).blocks) == 4
+
+
+@settings(max_examples=15, deadline=None)
+@given(place=grounds(), barriers=streets())
+def test_every_block_has_a_road_where_one_of_its_unit_has(place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame) -> None:
+    cut = cut_quietly(place, barriers)
+    roads = barriers.geometry[barriers["class"].isin(["main", "secondary", "lane"])].union_all().buffer(0.11)
+    metres = shapely.length(shapely.intersection(cut.blocks.boundary.to_numpy(), roads))
+    metres += shapely.area(shapely.intersection(cut.blocks.geometry.to_numpy(), roads)) / 0.22
+    inner = cut.borders[cut.borders["right"].notna()]
+    beside = cut.blocks["code"].isin(set(inner["left"]) | set(inner["right"])).to_numpy()
+    assert (metres[beside] > 0).all() or not (metres > 3).any()
+
+
 def test_small_faces_stay_in_their_unit() -> None:
     units = ground(shapely.box(0, 0, 30, 30), shapely.box(30, 0, 300, 30), codes=["A", "B"])
     cut = make_blocks(units, lines(("lane", None, [(15, -9), (15, 40)])), units=units)
@@ -292,6 +384,39 @@ def test_only_lanes_and_walls_inside_a_compound_do_not_cut(kind: str, blocks: in
     cut = make_blocks(ground(SQUARE), lines((kind, None, [(150, -5), (150, 205)])), compounds=estate)
     assert len(cut.blocks) == blocks
     assert set(cut.blocks["compound_kind"]) == {"managed"}
+
+
+@pytest.mark.parametrize(
+    ("norm", "blocks"),
+    [
+        (None, 1),
+        (Norm(households={"managed": 500.0, "mixed": 10.0}, tolerance=0.2), 1),  # 600 are what it allows at most
+        (Norm(households={"managed": 500.0, "mixed": 900.0}, tolerance=0.19), 2),
+        (Norm(persons=(1.0, 2.0), tolerance=0.5), 1),
+        (Norm(persons=(1.0, 2.0), tolerance=0.25), 2),
+    ],
+    ids=["no norm", "at the norm", "over the norm", "persons at it", "persons over it"],
+)
+def test_a_compound_stays_whole_unless_it_exceeds_the_norm(norm: Norm | None, blocks: int) -> None:
+    estates = ground(shapely.box(-50, -50, 350, 250), shapely.box(900, 0, 999, 99), codes=["C", "D"])
+    estates = estates.assign(kind=["managed", "mixed"])
+    homes = points([(50, 50), (250, 50)], households=[350, 250])
+    people = pd.DataFrame({"id": list("abc"), "house": ["h0", "h1", "h1"]})
+    lane = lines(("lane", None, [(150, -5), (150, 205)]))
+    cut = make_blocks(ground(SQUARE), lane, houses=homes, persons=people, compounds=estates, norm=norm)
+    assert len(cut.blocks) == blocks
+    assert cut.blocks["households"].sum() == 600
+    towers = ground(shapely.box(10, 10, 30, 30)).assign(households=[601])
+    by_building = make_blocks(ground(SQUARE), lane, buildings=towers, compounds=estates, norm=norm)
+    assert len(by_building.blocks) == (2 if norm is not None and norm.households else 1)
+
+
+def test_a_norm_without_homes_leaves_compounds_whole() -> None:
+    estate = ground(shapely.box(-50, -50, 350, 250), codes=["C"])
+    lane = lines(("lane", None, [(150, -5), (150, 205)]))
+    cut = make_blocks(ground(SQUARE), lane, compounds=estate, norm=Norm(households={"mixed": 300.0}))
+    assert len(cut.blocks) == 1
+    assert cut.blocks.attrs["parameters"]["norm"]["households"] == {"mixed": 300.0}
 
 
 def test_a_lane_along_the_rim_of_a_compound_cuts() -> None:
@@ -368,7 +493,9 @@ def test_the_result_is_a_block_table_and_a_border_table() -> None:
     cut = make_blocks(ground(SQUARE), lines(("lane", None, [(100, -5), (100, 205)])))
     assert check(cut.blocks, "block")["code"].tolist() == ["U-0001", "U-0002"]
     assert len(check(cut.borders, "border")) == len(cut.borders)
-    assert cut.blocks.attrs["parameters"] == {"snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 20.0}
+    assert cut.blocks.attrs["parameters"] == {
+        "snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 20.0, "need_access": True, "norm": None,
+    }  # fmt: skip
 
 
 # --- loads ------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import warnings
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import geopandas as gpd
@@ -17,17 +18,20 @@ from gridgis.errors import GridgisWarning, PlanError
 from gridgis.locate import GridLocator
 from gridgis.plan import network
 from gridgis.plan.carry import join
+from gridgis.plan.estates import inside_estates, read_estates, too_large
 from gridgis.plan.graph import CLASS_COST
 from gridgis.plan.loads import compound_kinds, count_loads
 from gridgis.plan.network import Bools, Floats, Ints, Lines, Shapes
 from gridgis.plan.units import ground_units
+from gridgis.profile import Norm
 from gridgis.schema import BARRIER_CLASSES
-
-#: A lane keeps cutting along the rim of a compound: only what lies deeper inside than this does not, metres.
-_RIM_M = 10.0
 
 #: Units whose edges do not fit together by more than this cannot be cut, m².
 _LOST_M2 = 100.0
+
+#: What a person can walk in from, and the metres of it that a block needs for access.
+_ROADS = ("main", "secondary", "lane")
+_ACCESS_M = 3.0
 
 #: North-to-south bands in which blocks and grids are numbered west to east, metres.
 _BAND_M = 200.0
@@ -52,6 +56,8 @@ def make_blocks(
     snap_m: float = 5.0,
     min_block_m2: float = 2000.0,
     min_width_m: float = 20.0,
+    need_access: bool = True,
+    norm: Norm | None = None,
 ) -> Blocks:
     """Cut the ground along barriers into blocks that tile every unit exactly, and count who lives in each.
 
@@ -69,13 +75,19 @@ def make_blocks(
         no houses; persons are those whose ``house`` is the code of one of the houses. A bool column ``estimated``
         in houses or buildings says which households are estimates.
     compounds : GeoDataFrame, optional
-        Housing estates: lanes and walls inside do not cut; ``kind`` becomes the compound kind of blocks that lie
-        for the most part in compounds of that kind.
+        Housing estates: lanes and walls inside do not cut (see `norm`); ``kind`` becomes the compound kind of blocks
+        that lie for the most part in compounds of that kind.
     snap_m : float
         Barrier ends that fall short by up to this many metres are carried to the next line.
     min_block_m2, min_width_m : float
         Faces of less area (m²), or narrower than this (metres; twice the area over the perimeter: the strip between
         two carriageways), are merged into the neighbour in the unit with the longest border on the weakest barrier.
+    need_access : bool
+        Faces without access are merged in the same way: neither along their rim nor inside is there road of 3 m or
+        more (main, secondary or lane; a dead end counts). Not judged in a unit where no face has any.
+    norm : Norm, optional
+        Lanes and walls cut all the same inside compounds with more households (where the norm is of persons alone,
+        more persons) than the norm of their kind and its tolerance. Without it every compound stays whole.
 
     Returns
     -------
@@ -104,7 +116,7 @@ def make_blocks(
     -----
     Lines are noded in the plane of the boundary's CRS by GEOS (OverlayNG) and polygonized. A crossing on an outline
     is rounded to a floating point number, so that an edge of 1 km is bent there by less than 1e-6 m². Not promised:
-    that two carriageways become one line, or that blocks have access to a street.
+    that two carriageways become one line.
 
     Examples
     --------
@@ -125,19 +137,25 @@ def make_blocks(
     ground = ground_units(boundary, units, crs, scale)
     lines = network.barrier_lines(barriers, crs)
     lines = _near(lines, ground, scale, snap_m)
-    estates = None if compounds is None or len(compounds) == 0 else compounds.to_crs(crs)
+    estates = read_estates(compounds, crs)
     edges, lines = join(ground.geometry.to_numpy(), lines, scale, snap_m)
+    cutting = edges
     if estates is not None:
-        edges = edges[~_inside_estates(edges, lines, estates, scale)]
-    pieces, unit = _faces_in_units(edges, ground, scale)
-    shapes, unit, rims = _merge(pieces, unit, lines, scale, (crs, metric), min_block_m2, min_width_m)
+        whole = estates if norm is None else estates[~too_large(estates, norm, houses, buildings, persons)]
+        cutting = edges[~inside_estates(edges, lines, whole, scale)]
+    pieces, unit = _faces_in_units(cutting, ground, scale)
+    closed = _without_access(pieces, unit, edges, lines, scale) if need_access else np.zeros(len(pieces), dtype=bool)
+    shapes, unit, rims = _merge(pieces, unit, lines, scale, (crs, metric), closed, min_block_m2, min_width_m)
     blocks, order = _numbered(shapes, unit, ground, metric)
     borders = _borders(rims, order, blocks["code"].to_numpy(), lines, crs)
     blocks = count_loads(blocks, houses, buildings, persons)
     blocks["compound_kind"] = pd.Series(compound_kinds(blocks, estates, metric), dtype=object)
     columns = ["code", "unit", "households", "persons", "buildings", "compound_kind", "estimated", "geometry"]
     blocks = blocks[columns]
-    parameters = {"snap_m": snap_m, "min_block_m2": min_block_m2, "min_width_m": min_width_m}
+    parameters = {
+        "snap_m": snap_m, "min_block_m2": min_block_m2, "min_width_m": min_width_m, "need_access": need_access,
+        "norm": None if norm is None else asdict(norm),
+    }  # fmt: skip
     blocks.attrs["parameters"] = borders.attrs["parameters"] = parameters
     return Blocks(blocks, borders)
 
@@ -160,19 +178,6 @@ def _near(lines: Lines, ground: gpd.GeoDataFrame, scale: Floats, snap_m: float) 
     return network.take(lines, rows)
 
 
-def _inside_estates(edges: Shapes, lines: Lines, estates: gpd.GeoDataFrame, scale: Floats) -> Bools:
-    """Lanes and walls that lie mostly inside a compound, deeper than its rim."""
-    areas = shapely.buffer(network.flatten(shapely.make_valid(estates.geometry.to_numpy()), scale), -_RIM_M)
-    flat = network.flatten(edges, scale)
-    on = network.lying_on(network.middles(edges, scale), lines, scale)
-    weak = (on >= 0) & (lines.rank[on] >= BARRIER_CLASSES.index("lane")) if len(lines.rank) else on >= 0
-    edge, area = shapely.STRtree(areas).query(flat, predicate="intersects")
-    inside = np.zeros(len(edges))
-    np.maximum.at(inside, edge, shapely.length(shapely.intersection(flat[edge], areas[area])))
-    result: Bools = weak & (inside > 0.5 * shapely.length(flat))
-    return result
-
-
 def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> tuple[Shapes, Ints]:
     """The faces of the edges that lie in a unit, and the row of that unit."""
     pieces = network.faces(edges)
@@ -190,7 +195,28 @@ def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> t
     return pieces, unit
 
 
-# --- small faces ------------------------------------------------------------------------------------------------------
+# --- faces that are no blocks -----------------------------------------------------------------------------------------
+
+
+def _without_access(pieces: Shapes, unit: Ints, edges: Shapes, lines: Lines, scale: Floats) -> Bools:
+    """Faces that no road leads along or into, in units where some face has one."""
+    roads = network.take(lines, np.flatnonzero(np.isin(lines.rank, [BARRIER_CLASSES.index(c) for c in _ROADS])))
+    metres = np.zeros(len(pieces))
+    if len(roads.rank):
+        rims = network.rim_segments(pieces)
+        on = network.lying_on(rims.ends.mean(axis=1) * scale, roads, scale) >= 0
+        length = np.hypot(*((rims.ends[on, 1] - rims.ends[on, 0]) * scale).T)
+        np.add.at(metres, rims.left[on], length)
+        np.add.at(metres, rims.right[on], np.where(rims.right[on] >= 0, length, 0.0))
+        middles = network.middles(edges, scale)
+        row = np.flatnonzero(network.lying_on(middles, roads, scale) >= 0)
+        inner = shapely.points(middles[row] / scale)
+        way, face = shapely.STRtree(pieces).query(inner, predicate="within")
+        np.add.at(metres, face, shapely.length(network.flatten(edges[row[way]], scale)))
+    reached = metres >= _ACCESS_M
+    judged = np.isin(unit, unit[reached])
+    result: Bools = ~reached & judged
+    return result
 
 
 class Rims(NamedTuple):
@@ -209,10 +235,11 @@ def _merge(
     lines: Lines,
     scale: Floats,
     planes: tuple[pyproj.CRS, pyproj.CRS],
+    closed: Bools,
     min_block_m2: float,
     min_width_m: float,
 ) -> tuple[Shapes, Ints, Rims]:
-    """Faces with the small and narrow ones folded into a neighbour; and what is left of their rims."""
+    """Faces with the small, narrow and `closed` ones folded into a neighbour; and what is left of their rims."""
     rims = network.rim_segments(pieces)
     length = shapely.length(crs_.project(shapely.linestrings(rims.ends), *planes))
     on = network.lying_on(rims.ends.mean(axis=1) * scale, lines, scale)
@@ -223,7 +250,8 @@ def _merge(
     pairs, of = np.unique(pair, axis=0, return_inverse=True)
     metres: Floats = np.bincount(of.ravel(), length[inner], len(pairs)).astype(float)
     costs: Floats = np.bincount(of.ravel(), (length * _costs(lines, on))[inner], len(pairs)).astype(float)
-    label = _fold(shapely.area(metric), shapely.length(metric), pairs, metres, costs, min_block_m2, min_width_m)
+    sizes = shapely.area(metric), shapely.length(metric)
+    label = _fold(*sizes, closed, pairs, metres, costs, min_block_m2, min_width_m)
     first, block = np.unique(label, return_index=True, return_inverse=True)[1:]
     groups = np.split(np.argsort(block, kind="stable"), np.cumsum(np.bincount(block))[:-1])
     shapes = np.array([pieces[g[0]] if len(g) == 1 else _union(pieces[g]) for g in groups], dtype=object)
@@ -247,17 +275,24 @@ def _costs(lines: Lines, row: Ints) -> Floats:
 
 
 def _fold(
-    area: Floats, perimeter: Floats, pairs: Ints, metres: Floats, costs: Floats, min_m2: float, min_width: float
+    area: Floats,
+    perimeter: Floats,
+    without: Bools,
+    pairs: Ints,
+    metres: Floats,
+    costs: Floats,
+    min_m2: float,
+    min_width: float,
 ) -> Ints:
-    """Label of each face after folding, smallest first, each that is too small or narrow into its best neighbour."""
+    """Label of each face after folding, smallest first, each too small, narrow or `without` into its best neighbour."""
     label = np.arange(len(area))
-    sizes, rounds = area.tolist(), perimeter.tolist()
+    sizes, rounds, closed = area.tolist(), perimeter.tolist(), without.tolist()
     beside: list[dict[int, tuple[float, float]]] = [{} for _ in sizes]
     for (a, b), length, cost in zip(pairs.tolist(), metres.tolist(), costs.tolist(), strict=True):
         beside[a][b] = beside[b][a] = (cost, length)
 
     def small(face: int) -> bool:
-        return bool(sizes[face] < min_m2 or 2 * sizes[face] < min_width * rounds[face])
+        return bool(closed[face] or sizes[face] < min_m2 or 2 * sizes[face] < min_width * rounds[face])
 
     queue = [(sizes[f], f) for f in range(len(sizes)) if small(f)]
     heapq.heapify(queue)
@@ -268,6 +303,7 @@ def _fold(
         goal = max(beside[face], key=lambda other: (beside[face][other][0], -other))
         rounds[goal] += rounds[face] - 2 * beside[face][goal][1]
         sizes[goal] += sizes[face]
+        closed[goal] = closed[goal] and closed[face]
         for other, (cost, length) in beside[face].items():
             del beside[other][face]
             if other != goal:
