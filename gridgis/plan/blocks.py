@@ -143,9 +143,9 @@ def make_blocks(
     if estates is not None:
         whole = estates if norm is None else estates[~too_large(estates, norm, houses, buildings, persons)]
         cutting = edges[~inside_estates(edges, lines, whole, scale)]
-    pieces, unit = _faces_in_units(cutting, ground, scale)
-    closed = _without_access(pieces, unit, edges, lines, scale) if need_access else np.zeros(len(pieces), dtype=bool)
-    shapes, unit, rims = _merge(pieces, unit, lines, scale, (crs, metric), closed, min_block_m2, min_width_m)
+    faces = _faces_in_units(cutting, ground, lines, scale)
+    closed = _without_access(faces, edges, lines, scale) if need_access else np.zeros(len(faces.unit), dtype=bool)
+    shapes, unit, rims = _merge(faces, lines, (crs, metric), closed, min_block_m2, min_width_m)
     blocks, order = _numbered(shapes, unit, ground, metric)
     borders = _borders(rims, order, blocks["code"].to_numpy(), lines, crs)
     blocks = count_loads(blocks, houses, buildings, persons)
@@ -178,8 +178,17 @@ def _near(lines: Lines, ground: gpd.GeoDataFrame, scale: Floats, snap_m: float) 
     return network.take(lines, rows)
 
 
-def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> tuple[Shapes, Ints]:
-    """The faces of the edges that lie in a unit, and the row of that unit."""
+class _Faces(NamedTuple):
+    """What the lines cut: polygons, the row of the unit of each, their rims, and the line each rim lies on (-1)."""
+
+    pieces: Shapes
+    unit: Ints
+    rims: network.Segments
+    on: Ints
+
+
+def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, lines: Lines, scale: Floats) -> _Faces:
+    """The faces of the edges that lie in a unit."""
     pieces = network.faces(edges)
     inner = shapely.get_coordinates(shapely.point_on_surface(pieces))
     unit = GridLocator(ground).locate(inner[:, 0], inner[:, 1])
@@ -192,30 +201,32 @@ def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> t
             found=f"{np.abs(area[lost]).sum() * scale.prod():,.1f} m² lost",
             remedy="gridgis validate shows where they do not fit together.",
         )  # fmt: skip
-    return pieces, unit
+    rims = network.rim_segments(pieces)
+    return _Faces(pieces, unit, rims, network.lying_on(rims.ends.mean(axis=1) * scale, lines, scale))
 
 
 # --- faces that are no blocks -----------------------------------------------------------------------------------------
 
 
-def _without_access(pieces: Shapes, unit: Ints, edges: Shapes, lines: Lines, scale: Floats) -> Bools:
+def _without_access(faces: _Faces, edges: Shapes, lines: Lines, scale: Floats) -> Bools:
     """Faces that no road leads along or into, in units where some face has one."""
-    roads = network.take(lines, np.flatnonzero(np.isin(lines.rank, [BARRIER_CLASSES.index(c) for c in _ROADS])))
-    metres = np.zeros(len(pieces))
-    if len(roads.rank):
-        rims = network.rim_segments(pieces)
-        on = network.lying_on(rims.ends.mean(axis=1) * scale, roads, scale) >= 0
-        length = np.hypot(*((rims.ends[on, 1] - rims.ends[on, 0]) * scale).T)
-        np.add.at(metres, rims.left[on], length)
-        np.add.at(metres, rims.right[on], np.where(rims.right[on] >= 0, length, 0.0))
-        middles = network.middles(edges, scale)
-        row = np.flatnonzero(network.lying_on(middles, roads, scale) >= 0)
-        inner = shapely.points(middles[row] / scale)
-        way, face = shapely.STRtree(pieces).query(inner, predicate="within")
-        np.add.at(metres, face, shapely.length(network.flatten(edges[row[way]], scale)))
+    is_road = np.append(np.isin(lines.rank, [BARRIER_CLASSES.index(c) for c in _ROADS]), False)
+    roads = network.take(lines, np.flatnonzero(is_road))
+    metres = np.zeros(len(faces.unit))
+    along = is_road[faces.on]
+    stronger = np.flatnonzero(~along & (faces.on >= 0))  # a lane beside a river on the same line
+    along[stronger] = network.lying_on(faces.rims.ends[stronger].mean(axis=1) * scale, roads, scale) >= 0
+    length = np.hypot(*((faces.rims.ends[:, 1] - faces.rims.ends[:, 0]) * scale).T)
+    np.add.at(metres, faces.rims.left[along], length[along])
+    along &= faces.rims.right >= 0
+    np.add.at(metres, faces.rims.right[along], length[along])
+    rest = np.flatnonzero(metres < _ACCESS_M)
+    middles = network.middles(edges, scale)
+    edge, face = shapely.STRtree(faces.pieces[rest]).query(shapely.points(middles / scale), predicate="within")
+    into = network.lying_on(middles[edge], roads, scale) >= 0
+    np.add.at(metres, rest[face[into]], shapely.length(network.flatten(edges[edge[into]], scale)))
     reached = metres >= _ACCESS_M
-    judged = np.isin(unit, unit[reached])
-    result: Bools = ~reached & judged
+    result: Bools = ~reached & np.isin(faces.unit, faces.unit[reached])
     return result
 
 
@@ -230,19 +241,16 @@ class Rims(NamedTuple):
 
 
 def _merge(
-    pieces: Shapes,
-    unit: Ints,
+    faces: _Faces,
     lines: Lines,
-    scale: Floats,
     planes: tuple[pyproj.CRS, pyproj.CRS],
     closed: Bools,
     min_block_m2: float,
     min_width_m: float,
 ) -> tuple[Shapes, Ints, Rims]:
     """Faces with the small, narrow and `closed` ones folded into a neighbour; and what is left of their rims."""
-    rims = network.rim_segments(pieces)
+    pieces, unit, rims, on = faces
     length = shapely.length(crs_.project(shapely.linestrings(rims.ends), *planes))
-    on = network.lying_on(rims.ends.mean(axis=1) * scale, lines, scale)
     metric = crs_.project(pieces, *planes)
     inner = rims.right >= 0
     inner[inner] = unit[rims.left[inner]] == unit[rims.right[inner]]

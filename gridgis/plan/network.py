@@ -226,10 +226,13 @@ def lying_on(points: Floats, lines: Lines, scale: Floats, reach_m: float = _ON_L
 
     Lines are ordered by strength, then name, so that the lowest row is the answer.
     """
-    tree = shapely.STRtree(flatten(lines.shapes, scale))
-    point, line = tree.query(shapely.points(points), predicate="dwithin", distance=reach_m)
     found = np.full(len(points), len(lines.shapes), dtype=np.int64)
-    np.minimum.at(found, point, line)
+    if len(lines.shapes):
+        # Segment by segment: a shore of 5,000 vertices would else be walked along for every point of a block beside it.
+        ends, line = segments_of(flatten(lines.shapes, scale))
+        tree = shapely.STRtree(shapely.linestrings(ends))
+        point, segment = tree.query(shapely.points(points), predicate="dwithin", distance=reach_m)
+        np.minimum.at(found, point, line[segment])
     found[found == len(lines.shapes)] = -1
     return found
 
