@@ -1,0 +1,511 @@
+"""Editing a plan: laws of every sequence of edits first, then each edit, its answer, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+import shapes
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from shapes import X0, Y0
+
+from gridgis.errors import GeometryError, PlanError, SchemaError
+from gridgis.plan import edit
+from gridgis.plan.cutting import cut_along, edges_of
+from gridgis.plan.draft import Draft, open_plan, plan_of
+from gridgis.plan.operations import apply, log, redo, replay, undo
+from gridgis.plan.partition import Plan, partition
+from gridgis.plan.validate import validate, verdict
+from gridgis.schema import GRID_KINDS, check
+
+
+def town(seed: int = 0, columns: int = 5, rows: int = 4, *, units: int = 2, degrees: bool = False) -> gpd.GeoDataFrame:
+    """Slanting blocks, `units` of them side by side."""
+    rng = np.random.default_rng(seed)
+    x = np.arange(columns + 1)[:, None] * 100 + rng.uniform(-20, 20, (columns + 1, rows + 1))
+    y = np.arange(rows + 1)[None, :] * 100 + rng.uniform(-20, 20, (columns + 1, rows + 1))
+    corners = np.stack([x, y], axis=-1)
+    at = [(c, r) for c in range(columns) for r in range(rows)]
+    quads = [
+        shapely.Polygon([corners[c, r], corners[c + 1, r], corners[c + 1, r + 1], corners[c, r + 1]]) for c, r in at
+    ]
+    made = shapes.frame(quads, [f"b{c}{r}" for c, r in at]).drop(columns="name")
+    made["unit"] = [f"u{int(c * units / columns)}" for c, _ in at]
+    made["households"] = rng.integers(0, 120, len(at))
+    made["persons"], made["estimated"] = made["households"] * 3, made["households"] // 2
+    return shapes.in_degrees(made) if degrees else made
+
+
+def houses_in(blocks: gpd.GeoDataFrame, seed: int = 0) -> gpd.GeoDataFrame:
+    """Three houses in each block that together hold its households; half of the households are estimates."""
+    rng = np.random.default_rng(seed)
+    places, count = [], []
+    for shape, households in zip(blocks.geometry, blocks["households"], strict=True):
+        ring = shapely.get_coordinates(shape)[:4]
+        for part in (households // 2, households // 4, households - households // 2 - households // 4):
+            places.append(shapely.Point(rng.dirichlet(np.ones(4)) @ ring))
+            count.append(int(part))
+    table = {"code": [f"h{i}" for i in range(len(places))], "households": count}
+    return gpd.GeoDataFrame(table, geometry=places, crs=blocks.crs)
+
+
+def chessboard(households: object = 100, **more: object) -> gpd.GeoDataFrame:
+    """Blocks 11 to 33, 100 m wide, in one unit."""
+    return shapes.squares().drop(columns="name").assign(unit="U", households=households, **more)
+
+
+def laid(blocks: gpd.GeoDataFrame, grids: list[str]) -> Plan:
+    """A plan with these grids."""
+    lock = pd.DataFrame({"code": blocks["code"].tolist(), "grid": grids})
+    return partition(blocks, 300.0, lock=lock)
+
+
+def board(**how: Any) -> Draft:
+    """The chessboard with its rows as grids A (south), B and C."""
+    return open_plan(laid(chessboard(), [*"AAABBBCCC"]), **how)
+
+
+def line(*xy: tuple[float, float]) -> shapely.LineString:
+    return shapely.LineString(np.array(xy) + (X0, Y0))  # noqa: RUF005
+
+
+def area(*bounds: float) -> shapely.Polygon:
+    return shapely.box(*np.array(bounds) + (X0, Y0, X0, Y0))  # noqa: RUF005
+
+
+def bits(draft: Draft) -> tuple[object, ...]:
+    """Everything a plan says, down to the bits of its coordinates."""
+    plan = plan_of(draft)
+    tables = [pd.DataFrame(t.drop(columns=t.active_geometry_name)).astype(str).to_dict("list") for t in plan[:2]]
+    return plan.blocks.geometry.to_wkb().tolist(), plan.grids.geometry.to_wkb().tolist(), tables, plan.summary
+
+
+@cache
+def planned(seed: int, units: int, degrees: bool) -> Plan:
+    """A plan of a town; nobody changes it."""
+    return partition(town(seed, units=units, degrees=degrees), 250.0)
+
+
+def state(draft: Draft) -> tuple[object, ...]:
+    """Every block and grid, down to the bits of its coordinates; cheaper than :func:`bits`."""
+    items = [*(draft.blocks[c] for c in sorted(draft.blocks)), *(draft.grids[c] for c in sorted(draft.grids))]
+    fields = [[getattr(item, name) for name in item.__slots__ if name != "shape"] for item in items]
+    return fields, shapely.to_wkb([item.shape for item in items]).tolist(), dict(draft.members)
+
+
+# --- laws -------------------------------------------------------------------------------------------------------------
+
+
+def random_edit(draft: Draft, rng: np.random.Generator) -> Any:
+    """One edit with arguments that may be refused."""
+    blocks, grids = sorted(draft.blocks), sorted(draft.grids)
+    bounds = shapely.total_bounds([b.shape for b in draft.blocks.values()])
+    spots = rng.uniform(bounds[:2], bounds[2:], (4, 2))
+    grid, block = str(rng.choice(grids)), str(rng.choice(blocks))
+    corners = shapely.get_coordinates(draft.blocks[block].shape)
+    spots = corners.mean(axis=0) + (spots - bounds[:2] - (bounds[2:] - bounds[:2]) / 2) * rng.choice([0.2, 0.5])
+    if rng.random() < 0.3:  # along a border that is there
+        spots[:3] = corners[:3]
+    centre = np.array(draft.grids[grid].shape.centroid.coords[0])
+    reach = spots[0] - centre
+    through = shapely.LineString([centre - 9 * reach, centre + 9 * reach]) if reach.any() else shapely.LineString(spots)
+    across = shapely.LineString([spots[0] * 5 - spots[1] * 4, spots[1] * 5 - spots[0] * 4])
+    beside = [c for c in blocks if draft.blocks[c].shape.intersects(draft.grids[grid].shape)]
+    choices = [
+        lambda: edit.assign(draft, [str(rng.choice(beside))], grid),
+        lambda: edit.draw(draft, shapely.convex_hull(shapely.MultiPoint(spots)), grid),
+        lambda: edit.draw(draft, shapely.convex_hull(shapely.MultiPoint(spots)), draft.blocks[block].grid),
+        lambda: edit.draw(draft, shapely.Polygon(spots)),
+        lambda: edit.split_grid(draft, grid, through),
+        lambda: edit.split_block(draft, block, across),
+        lambda: edit.split_block_evenly(draft, block, int(rng.integers(2, 4))),
+        lambda: edit.merge(draft, [grid, draft.blocks[str(rng.choice(beside))].grid]),
+        lambda: edit.new_grid(draft, [block], name="新格"),
+        lambda: edit.rename(draft, grid, f"第{rng.integers(9)}格"),
+        lambda: edit.set_kind(draft, grid, str(rng.choice(GRID_KINDS))),
+        lambda: (edit.unlock if rng.random() < 0.8 and draft.grids[grid].locked else edit.lock)(draft, [grid]),
+    ]
+    return choices[int(rng.integers(len(choices)))]()
+
+
+def assert_rules(draft: Draft, start: Draft) -> None:
+    """Each block in one grid, each grid in one piece and one unit, nobody and no ground lost, no seam open."""
+    plan = plan_of(draft)
+    blocks, grids = plan.blocks, plan.grids
+    assert blocks["code"].is_unique
+    assert set(blocks["grid"]) == set(grids["code"]) == set(draft.members)
+    for column in ("households", "persons"):
+        assert blocks[column].sum() == grids[column].sum() == start.base.plan.blocks[column].sum()
+    assert (blocks["estimated"] <= blocks["households"]).all()
+    for code, grid in draft.grids.items():
+        own = blocks[blocks["grid"] == code]
+        assert set(own["code"]) == draft.members[code]
+        assert set(own["unit"]) == {grid.unit}
+        assert grid.households == own["households"].sum()
+        assert grid.shape.geom_type == "Polygon"
+        assert grid.shape.equals(shapely.coverage_union_all(own.geometry.to_numpy()))
+    assert shapely.coverage_is_valid(blocks.geometry.to_numpy())
+    before = {tuple(xy) for xy in start.base.plan.blocks.get_coordinates().to_numpy()}
+    assert before <= {tuple(xy) for xy in blocks.get_coordinates().to_numpy()}
+
+
+def assert_answer(change: Any, before: Draft, after: Draft) -> None:
+    """The change says which grids differ, and adds up."""
+    differ = {c for c in before.grids.keys() | after.grids.keys() if before.grids.get(c) is not after.grids.get(c)}
+    assert set(change.grids) == differ
+    for code, (was, now) in change.grids.items():
+        assert (was is None) == (code not in before.grids)
+        assert (now is None) == (code not in after.grids)
+        if now is not None:
+            assert (now.households, now.blocks, now.pieces) == (
+                after.grids[code].households,
+                len(after.members[code]),
+                1,
+            )
+    gains = sum(max(0, (n.households if n else 0) - (w.households if w else 0)) for w, n in change.grids.values())
+    assert gains <= change.households_moved
+    assert json.loads(json.dumps(change.as_dict())) == change.as_dict()
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 100_000),
+    steps=st.integers(1, 5),
+    units=st.integers(1, 2),
+    degrees=st.booleans(),
+    lived=st.booleans(),
+)
+def test_any_edits_keep_the_rules_and_the_log_makes_the_same_plan(
+    seed: int, steps: int, units: int, degrees: bool, lived: bool
+) -> None:
+    plan = planned(seed % 10, units, degrees)
+    houses = houses_in(plan.blocks, seed) if lived else None
+    start = draft = open_plan(plan, houses=houses)
+    rng = np.random.default_rng(seed)
+    states = [state(start)]
+    for _ in range(steps):
+        try:
+            draft, change = random_edit(draft, rng)
+        except PlanError as error:
+            assert error.source == "plan"
+            assert state(draft) == states[-1]
+        except GeometryError as error:
+            assert "crosses itself" in str(error)
+        else:
+            assert_answer(change, undo(draft), draft)
+            states.append(state(draft))
+    assert_rules(draft, start)
+    operations = json.loads(json.dumps(log(draft)))
+    assert bits(replay(plan, operations, houses=houses)) == bits(draft)
+    back = draft
+    for known in states[-2::-1]:
+        back = undo(back)
+        assert state(back) == known
+    for known in states[1:]:
+        back = redo(back)
+        assert state(back) == known
+    assert bits(back) == bits(draft)
+    found = validate(plan_of(draft).grids)
+    assert verdict(found, strict=True)["valid"], found[["kind", "codes", "width_m"]]
+
+
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 100_000), degrees=st.booleans())
+def test_cuts_tile_the_blocks_and_move_nothing_else(seed: int, degrees: bool) -> None:
+    blocks = planned(seed % 10, 1, degrees).blocks
+    rng = np.random.default_rng(seed)
+    bounds = blocks.total_bounds
+    way = rng.uniform(bounds[:2], bounds[2:], (int(rng.integers(2, 5)), 2))
+    if rng.random() < 0.4:  # through corners, along edges
+        corners = blocks.get_coordinates().to_numpy()
+        way[: len(way) - 1] = corners[rng.integers(len(corners), size=len(way) - 1)]
+    cut_line = shapely.LineString(way)
+    if not cut_line.is_simple or cut_line.length == 0:
+        return
+    scale = np.array([85_435.0, 111_025.0]) if degrees else np.ones(2)
+    ground = blocks.geometry.to_numpy()
+    allowed = rng.random(len(ground)) < 0.8
+    cut = cut_along(ground, allowed, [cut_line], scale)
+    assert all(allowed[row] for row in cut.pieces)
+    after = [p for i, g in enumerate(ground) for p in cut.pieces.get(i, [cut.bent.get(i, g)])]
+    assert shapely.is_valid(after).all()
+    assert shapely.coverage_is_valid(after)
+    old = set(map(tuple, shapely.get_coordinates(ground).tolist()))
+    assert old <= set(map(tuple, shapely.get_coordinates(after).tolist()))
+    noise = 1e-9 * shapely.area(ground).max()
+    for row, pieces in cut.pieces.items():
+        assert len(pieces) > 1
+        assert abs(sum(p.area for p in pieces) - ground[row].area) < noise
+    for row, shape in cut.bent.items():
+        assert row not in cut.pieces
+        assert abs(shape.area - ground[row].area) < noise
+        assert shape.symmetric_difference(ground[row]).area < noise
+
+
+def test_edges_are_the_same_whichever_way_a_ring_runs() -> None:
+    square = shapely.box(0, 0, 1, 1)
+    assert edges_of(square) == edges_of(square.reverse())
+    assert len(edges_of(square)) == 4
+
+
+# --- each edit and its answer -----------------------------------------------------------------------------------------
+
+
+def test_a_drawn_polygon_cuts_blocks_and_houses_say_where_the_households_go() -> None:
+    blocks = chessboard(10)
+    places = [(x, y) for x in (10, 90, 120) for y in (120, 180)]
+    houses = gpd.GeoDataFrame(
+        {"code": [f"h{i}" for i in range(6)], "households": [3, 3, 2, 2, 5, 5]},
+        geometry=[shapely.Point(X0 + x, Y0 + y) for x, y in places], crs=blocks.crs,
+    )  # fmt: skip
+    start = open_plan(laid(blocks, [*"AAABBBCCC"]), houses=houses)
+    draft, change = edit.draw(start, area(-5, 95, 50, 150), "A")
+    assert change.cut == {"21": ("21.1", "21.2")}
+    assert [round(p.area) for p in (draft.blocks["21.1"].shape, draft.blocks["21.2"].shape)] == [7500, 2500]
+    assert (draft.blocks["21.2"].households, draft.blocks["21.2"].estimated) == (3, 0)
+    assert draft.blocks["21.2"].grid == "A"
+    assert (change.households_moved, change.houses) == (3, (("h0", "B", "A"),))
+    before, after = change.grids["A"]
+    assert (before.households, after.households, after.pieces, round(after.area_m2)) == (30, 33, 1, 32_500)
+    assert after.compactness < before.compactness
+    assert after.deviation == pytest.approx(33 / 300 - 1)
+
+
+def test_without_houses_households_are_shared_by_area_and_are_estimates() -> None:
+    draft = edit.split_block(board(), "22", line((90, 125), (210, 125))).draft
+    assert [(draft.blocks[c].households, draft.blocks[c].estimated) for c in ("22.1", "22.2")] == [(75, 75), (25, 25)]
+    assert (draft.grids["B"].households, draft.grids["B"].estimated) == (300, 100)
+
+
+def test_neighbours_get_the_new_vertices_and_keep_their_own() -> None:
+    start = board()
+    draft = edit.split_block(start, "22", line((150, 90), (150, 210))).draft
+    for code, place in (("12", (150, 100)), ("32", (150, 200))):
+        was = list(start.blocks[code].shape.exterior.coords)
+        now = list(draft.blocks[code].shape.exterior.coords)
+        assert [xy for xy in now if xy not in was] == [(X0 + place[0], Y0 + place[1])]
+        assert [xy for xy in now if xy in was] == was
+    for code in ("11", "13", "21", "23", "31", "33"):
+        assert draft.blocks[code] is start.blocks[code]
+
+
+def test_a_line_near_corners_and_borders_runs_along_them() -> None:
+    draft, change = edit.split_grid(board(), "B", line((99.97, 90), (100.03, 210)))
+    assert not change.cut
+    assert {c: sorted(m) for c, m in draft.members.items() if c in ("B", "U01")} == {"B": ["22", "23"], "U01": ["21"]}
+
+
+def test_slivers_stay_with_the_piece_beside_them() -> None:
+    with pytest.raises(PlanError, match="cuts nothing of the block 22"):
+        edit.split_block(board(), "22", line((100.3, 90), (100.3, 210)))
+
+
+def test_a_grid_is_split_by_a_line_that_reaches_beyond_it() -> None:
+    draft, change = edit.split_grid(board(), "B", line((140, -50), (140, 350)))
+    assert set(change.cut) == {"22"}
+    assert sorted(draft.members["B"]) == ["22.2", "23"]
+    assert sorted(draft.members["U01"]) == ["21", "22.1"]
+    assert [draft.grids[c].households for c in ("B", "U01")] == [160, 140]
+    assert draft.grids["A"].households == 300
+
+
+def test_a_block_is_split_by_its_buildings() -> None:
+    blocks = chessboard([0, 0, 0, 0, 90, 0, 0, 0, 0])
+    at = [105, 110, 115, 150, 155, 160, 190, 193, 196]
+    houses = gpd.GeoDataFrame(
+        {"households": 10}, index=range(9), geometry=[shapely.Point(X0 + x, Y0 + 110 + i) for i, x in enumerate(at)],
+        crs=blocks.crs,
+    )  # fmt: skip
+    start = open_plan(laid(blocks, [*"AAABBBCCC"]), houses=houses)
+    draft, change = edit.split_block_evenly(start, "22", 3)
+    assert [draft.blocks[c].households for c in change.cut["22"]] == [30, 30, 30]
+    assert draft.grids["B"].estimated == 0
+    with pytest.raises(PlanError, match="no straight line parts the houses of the block 11"):
+        edit.split_block_evenly(start, "11", 2)
+
+
+def test_merging_keeps_the_first_code_and_says_which_are_gone() -> None:
+    draft, change = edit.merge(board(), ["B", "C"])
+    assert sorted(draft.grids) == ["A", "B"]
+    assert change.grids["C"][1] is None
+    assert change.grids["B"][1].households == 600
+    assert edit.merge(board(), ["A", "B"], into="B").draft.grids["B"].households == 600
+
+
+def test_new_grids_take_the_next_code_that_no_grid_has() -> None:
+    one = edit.new_grid(board(), ["11"]).draft
+    two = edit.new_grid(one, ["33"], name="东北角", kind="dedicated").draft
+    assert [(g.code, g.name, g.kind) for g in map(two.grids.get, ("U01", "U02")) if g] == [
+        ("U01", "U01", "residential"), ("U02", "东北角", "dedicated"),
+    ]  # fmt: skip
+    assert edit.new_grid(board(), ["11"], code="X").draft.grids["X"].households == 100
+
+
+def test_a_block_in_the_middle_becomes_a_grid_inside_a_grid() -> None:
+    draft = edit.merge(board(), ["A", "B", "C"]).draft
+    draft = edit.new_grid(draft, ["22"]).draft
+    assert len(draft.grids["A"].shape.interiors) == 1
+    assert verdict(validate(plan_of(draft).grids), strict=True)["valid"]
+
+
+def test_a_polygon_inside_a_block_is_a_piece_with_a_ring_round_it() -> None:
+    draft, change = edit.draw(board(), area(120, 120, 180, 180))
+    assert change.cut == {"22": ("22.1", "22.2")}
+    assert len(draft.grids["B"].shape.interiors) == 1
+    assert sorted(round(draft.blocks[c].shape.area) for c in change.cut["22"]) == [3600, 6400]
+
+
+def test_a_locked_grid_keeps_its_ground_but_takes_vertices() -> None:
+    draft = edit.lock(board(), ["A"]).draft
+    cut = edit.split_block(draft, "22", line((150, 90), (150, 210))).draft
+    assert cut.grids["A"].shape.equals(draft.grids["A"].shape)
+    assert len(cut.grids["A"].shape.exterior.coords) == len(draft.grids["A"].shape.exterior.coords) + 1
+    freed = edit.unlock(cut, ["A"]).draft
+    assert edit.assign(freed, ["11"], "B").draft.grids["B"].households == 400
+
+
+def test_the_plan_that_goes_out_fits_the_contract_and_the_one_that_came_in_stays() -> None:
+    plan = partition(town(3), 250.0)
+    blocks, grids = plan.blocks.copy(deep=True), plan.grids.copy(deep=True)
+    same = plan_of(open_plan(plan))
+    pd.testing.assert_frame_equal(pd.DataFrame(same.blocks), pd.DataFrame(plan.blocks), check_dtype=False)
+    columns = plan.grids.columns.tolist()
+    assert same.grids[columns].to_wkb().equals(plan.grids.to_wkb())
+    draft = edit.new_grid(open_plan(plan), ["b00"]).draft
+    out = plan_of(draft)
+    check(out.grids, "grid")
+    check(out.blocks, "block")
+    assert json.loads(json.dumps(out.summary)) == out.summary
+    assert out.summary["grids"] == len(out.grids)
+    pd.testing.assert_frame_equal(pd.DataFrame(plan.blocks), pd.DataFrame(blocks))
+    pd.testing.assert_frame_equal(pd.DataFrame(plan.grids), pd.DataFrame(grids))
+
+
+def test_persons_that_nobody_counted_stay_unknown() -> None:
+    blocks = chessboard(persons=pd.array([pd.NA] * 9, dtype="Int64"))
+    plan = laid(chessboard(), [*"AAABBBCCC"])
+    known = Plan(blocks.assign(grid=plan.blocks["grid"]), plan.grids, plan.summary)
+    out = plan_of(edit.assign(open_plan(known), ["11"], "B").draft)
+    assert out.blocks["persons"].isna().all()
+    assert out.grids["persons"].isna().all()
+
+
+def test_what_describe_wrote_is_emptied_where_the_ground_changed() -> None:
+    plan = laid(chessboard(), [*"AAABBBCCC"])
+    told = Plan(plan.blocks, plan.grids.assign(bounds_text="东至…"), plan.summary)
+    out = plan_of(edit.assign(open_plan(told), ["11"], "B").draft).grids.set_index("code")["bounds_text"]
+    assert out["C"] == "东至…"
+    assert out[["A", "B"]].isna().all()
+
+
+# --- what is refused --------------------------------------------------------------------------------------------------
+
+BOWTIE = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
+
+REFUSED = {
+    "blocks do not exist (row nix)": lambda d: edit.assign(d, ["nix"], "A"),
+    "grids do not exist (row nix)": lambda d: edit.assign(d, ["11"], "nix"),
+    "the edit changes nothing; found place": lambda d: edit.assign(d, ["11"], "A"),
+    "the grid B would be in 2 pieces": lambda d: edit.assign(d, ["22"], "A"),
+    "found a piece at 447": lambda d: edit.assign(d, ["33"], "A"),
+    "the polygon lies outside the plan; found bounds 447900": lambda d: edit.draw(d, area(900, 0, 990, 9), "A"),
+    "the polygon takes no ground from another grid": lambda d: edit.draw(d, area(10, 10, 60, 60), "A"),
+    "the polygon is none; found LineString": lambda d: edit.draw(d, line((0, 0), (1, 1)), "A"),
+    "the polygon is none; found empty Polygon": lambda d: edit.draw(d, shapely.Polygon(), "A"),
+    "the polygon is none; found nothing": lambda d: edit.draw(d, None, "A"),
+    "the polygon crosses itself": lambda d: edit.draw(d, BOWTIE, "A"),
+    "the polygon cannot be read": lambda d: edit.draw(d, {"type": "Polygon"}, "A"),
+    "coordinates that are no numbers": lambda d: edit.split_block(d, "22", line((0, 0), (float("nan"), 1))),
+    "the line does not part the grid B": lambda d: edit.split_grid(d, "B", line((150, 90), (150, 150))),
+    "the line does not part the grid A": lambda d: edit.split_grid(d, "A", line((0, 250), (300, 250))),
+    "the line crosses itself": lambda d: edit.split_grid(d, "A", line((0, 0), (9, 9), (9, 0), (0, 9))),
+    "the line is none; found Polygon": lambda d: edit.split_grid(d, "A", area(0, 0, 1, 1)),
+    "the line cuts nothing of the block 22": lambda d: edit.split_block(d, "22", line((0, 50), (300, 50))),
+    "a block is split into 2 parts or more; found 1": lambda d: edit.split_block_evenly(d, "22", 1),
+    "no straight line parts the houses of the block 22; found 0": lambda d: edit.split_block_evenly(d, "22", 2),
+    "the grid A would be in 2 pieces": lambda d: edit.merge(d, ["A", "C"]),
+    "merging takes two grids or more; found A": lambda d: edit.merge(d, ["A", "A"]),
+    "grids are merged into one of them (row C)": lambda d: edit.merge(d, ["A", "B"], into="C"),
+    "a grid needs a block": lambda d: edit.new_grid(d, []),
+    "the code is taken (row A)": lambda d: edit.new_grid(d, ["33"], code="A"),
+    "the code is empty": lambda d: edit.new_grid(d, ["33"], code=" "),
+    "the name is empty; found ''": lambda d: edit.rename(d, "A", ""),
+    "the kind is unknown; found 'park'": lambda d: edit.set_kind(d, "A", "park"),
+    "there is nothing to undo": undo,
+    "there is nothing to redo": redo,
+    "the operation is unknown; found 'fly'": lambda d: apply(d, {"op": "fly"}),
+    "the operation rename does not have these arguments; found grid": lambda d: apply(d, {"op": "rename", "grid": "A"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_refused_edits_say_why(text: str) -> None:
+    draft = board()
+    before = state(draft)
+    with pytest.raises((PlanError, GeometryError)) as caught:
+        REFUSED[text](draft)
+    assert text in str(caught.value)
+    assert state(draft) == before
+
+
+LOCKED = {
+    "assign": lambda d: edit.assign(d, ["11"], "B"),
+    "assign to": lambda d: edit.assign(d, ["21"], "A"),
+    "draw": lambda d: edit.draw(d, area(10, 50, 60, 150), "B"),
+    "split": lambda d: edit.split_grid(d, "A", line((150, -9), (150, 109))),
+    "merge": lambda d: edit.merge(d, ["B", "A"]),
+    "new": lambda d: edit.new_grid(d, ["11"]),
+    "rename": lambda d: edit.rename(d, "A", "甲"),
+    "kind": lambda d: edit.set_kind(d, "A", "dedicated"),
+}
+
+
+@pytest.mark.parametrize("name", LOCKED)
+def test_a_locked_grid_is_not_changed(name: str) -> None:
+    draft = edit.lock(board(), ["A"]).draft
+    with pytest.raises(PlanError, match=r"the grid A is locked.*Unlock it first"):
+        LOCKED[name](draft)
+
+
+def test_units_are_not_crossed() -> None:
+    blocks = chessboard().assign(unit=[*"UUUUUUVVV"])
+    draft = open_plan(laid(blocks, [*"AAABBBCCC"]))
+    for refused in (
+        lambda: edit.assign(draft, ["31"], "B"),
+        lambda: edit.draw(draft, area(0, 150, 90, 250), "B"),
+        lambda: edit.merge(draft, ["B", "C"]),
+    ):
+        with pytest.raises(PlanError, match=r"the grid B would cross a unit \(.*\); found units U, V"):
+            refused()
+
+
+def test_plans_that_cannot_be_edited_are_named() -> None:
+    plan = laid(chessboard(), [*"AAABBBCCC"])
+    blocks = plan.blocks
+    bent = shapes.replaced(blocks, "22", shapely.union(shapes.shape_of(blocks, "22"), area(150, 150, 201, 160)))
+    for frame, error, text in (
+        (blocks.drop(columns="grid"), SchemaError, "the column 'grid' is missing"),
+        (blocks.assign(grid=[None, *"AABBBCCC"]), PlanError, r"blocks are in no grid \(row 11\)"),
+        (blocks.assign(grid=[*"XAABBBCCC"]), PlanError, r"grids that do not exist \(row 11\); found X"),
+        (blocks.assign(grid="A"), PlanError, r"grids have no block \(2 rows: B, C\)"),
+        (blocks.assign(unit=[*"UVUUUUUUU"]), PlanError, r"grids lie in two units \(row A\)"),
+        (blocks.assign(households=-1), PlanError, "households that are missing or negative"),
+        (bent, PlanError, "borders of blocks do not match vertex for vertex"),
+        (shapes.replaced(blocks, "22", BOWTIE), GeometryError, r"not every block is a valid polygon \(row 22\)"),
+    ):
+        with pytest.raises(error, match=text):
+            open_plan(Plan(frame, plan.grids, plan.summary))
+
+
+def test_a_log_that_does_not_fit_names_the_operation() -> None:
+    draft = edit.rename(board(), "A", "甲").draft
+    operations = [*log(draft), {"op": "rename", "grid": "nix", "name": "乙"}]
+    with pytest.raises(PlanError, match=r"operation 2 of the log: grids do not exist \(row nix\)"):
+        replay(draft.base.plan, operations)
