@@ -3,7 +3,8 @@
 Run with ``make bench``, or ``python benchmarks/blocks.py``. The network is seeded: ground cut in two again and again
 until there are as many blocks as wanted, so that most junctions are T; then bent, so that no street is straight. A
 block counts as back when one of the blocks found has an IoU (common ground over joint ground) of 0.99 or more with it.
-The target stands beside the figures; nothing fails when one is missed. momepy stands beside ours where it is installed.
+The target stands beside the figures; nothing fails when one is missed. momepy stands beside ours where it is installed
+(measured earlier, on another network of 600 with 2 % of its ends short: 546 back, 576 with momepy's repairs).
 """
 
 from __future__ import annotations

@@ -642,7 +642,15 @@ def test_cambridge_is_cut_by_its_streets(places: Path) -> None:
     folder = places / "cambridge"
     place = gpd.read_file(folder / "BOUNDARY_CityBoundary.geojson")
     streets_ = gpd.read_file(folder / "TRANS_Centerlines.geojson")
-    barriers = streets_[["geometry"]].assign(**{"class": "lane", "name": None})
-    cut = make_blocks(place, barriers)
+    kinds = np.select([streets_["MajorRoad"] == 1, streets_["MajorRoad"] == 2], ["main", "secondary"], "lane")
+    shores = gpd.read_file(folder / "HYDRO_WaterBodies.geojson").boundary
+    tracks = gpd.read_file(folder / "TRANS_Rail.geojson").geometry
+    parts = [(streets_.geometry, kinds, streets_["Street"]), (shores, "river", None), (tracks, "railway", None)]
+    layers = [gpd.GeoDataFrame(geometry=g.to_crs(place.crs)).assign(**{"class": c, "name": n}) for g, c, n in parts]
+    cut = make_blocks(place, pd.concat(layers, ignore_index=True))
     assert_tiles_coarsely(cut, place)
-    assert 500 < len(cut.blocks) < 1500
+    assert 600 < len(cut.blocks) < 1000
+    inner = cut.borders[cut.borders["right"].notna()]
+    assert {"river", "railway", "main", "secondary", "lane"} == set(inner["class"].dropna())
+    assert inner.loc[inner["name"] == "Massachusetts Ave", "length_m"].sum() > 5000
+    assert inner.loc[inner["class"].isna(), "length_m"].sum() < 0.001 * inner["length_m"].sum()
