@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import wait
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,8 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
+from gridgis.plan import recombine
 from gridgis.plan.blocks import make_blocks
+from gridgis.plan.graph import block_graph, components
+from gridgis.plan.loops import compiled
 from gridgis.plan.partition import Plan, partition
+from gridgis.plan.recombine import Draft, Piece, engine
+from gridgis.plan.trees import best_cut
 from gridgis.profile import Norm, Profile
 from gridgis.schema import check
 
@@ -208,6 +214,94 @@ def test_blocks_whose_vertices_do_not_match_are_neighbours_all_the_same() -> Non
     assert plan.grids.geom_type.tolist() == ["Polygon"]
 
 
+# --- the search -------------------------------------------------------------------------------------------------------
+
+
+def draft_of(blocks: gpd.GeoDataFrame, count: int, seed: int = 0) -> Draft:
+    """A draft of all blocks as one piece, not yet shared out."""
+    graph = block_graph(blocks, blocks["code"].to_numpy(), None)
+    load = blocks["households"].to_numpy(dtype=float)
+    piece = Piece(load, graph.area, graph.perimeter, graph.pairs, graph.metres, graph.cost)
+    return Draft(piece, count, load.sum() / count, 0.25, engine(seed, len(blocks)), 0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), count=st.integers(2, 7))
+def test_the_price_only_falls_and_nothing_comes_apart(seed: int, count: int) -> None:
+    draft = draft_of(cells(7, 6, np.random.default_rng(seed).gamma(2, 20, 42).astype(int) + 1), count, seed)
+    draft.bisect()
+    scores = [draft.score()[1]]
+    for step in (draft.move, draft.improve):
+        step()
+        scores.append(draft.score()[1])
+        assert sorted(set(draft.labels().tolist())) == list(range(count))
+        ends = draft.labels()[draft.piece.pairs]
+        parts = components(42, draft.piece.pairs[ends[:, 0] == ends[:, 1]])
+        assert len(set(parts.tolist())) == count
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_what_a_tree_is_scored_by_is_what_the_grids_measure(seed: int) -> None:
+    draft = draft_of(cells(4, 3, [10, 20, 30, 40, 50, 60, 70, 80, 90, 15, 25, 35]), 2)
+    draft.room[6][:12] = [1] * 12  # all blocks are marked
+    best, parts = best_cut(draft.ground, 1, 0, 2, 1, draft.rule, [seed], draft.room)
+    draft.start_from(np.array(draft.room[12][:12]))
+    assert parts == 1
+    assert draft.score()[1] == pytest.approx(best, abs=1e-6)
+
+
+def test_labels_stay_with_the_larger_overlap() -> None:
+    draft = draft_of(cells(6, 1, 10), 2)
+    draft.start_from(np.array([1, 1, 1, 1, 0, 0]))
+    draft.improve()
+    assert draft.labels().tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_the_plan_is_the_same_with_and_without_compiled_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numba")
+    blocks = cells(14, 8, np.random.default_rng(3).gamma(2, 20, 112).astype(int), unit=["U"] * 56 + ["V"] * 56)
+    plain = partition(blocks, 250.0, seed=2)
+    monkeypatch.setattr(recombine, "COMPILED_FROM", 1)
+    assert engine(0, len(blocks)).fast
+    fast = partition(blocks, 250.0, seed=2)
+    assert wkb(fast) == wkb(plain)
+    assert fast.summary == plain.summary
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    assert wkb(partition(blocks, 250.0, seed=2)) == wkb(plain)
+
+
+def test_without_numba_the_plain_loops_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    compiled.cache_clear()
+    assert not engine(0, 10**6).fast
+    compiled.cache_clear()
+
+
+def test_ctrl_c_gives_the_best_plan_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = cells(10, 8, 20)
+    calls: list[int] = []
+
+    def interrupted(jobs: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return wait(jobs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("gridgis.plan.shares.wait", interrupted)
+    with pytest.warns(GridgisWarning, match="stopped: this is the best plan so far"):
+        plan = partition(blocks, 400.0)
+    assert plan.summary["parameters"]["stopped"] is True
+    assert plan.grids["households"].sum() == 1600
+    assert set(plan.grids.geom_type) == {"Polygon"}
+
+
+def test_a_unit_is_shared_out_the_same_whatever_the_other_units_are() -> None:
+    blocks = cells(10, 6, np.random.default_rng(1).gamma(2, 20, 60).astype(int), unit=["U"] * 30 + ["V"] * 30)
+    both, one = partition(blocks, 250.0), partition(blocks[30:], 250.0)
+    assert both.blocks["grid"][30:].tolist() == one.blocks["grid"].tolist()
+
+
 # --- what a grid should hold, and why it may not ----------------------------------------------------------------------
 
 
@@ -217,6 +311,7 @@ def test_a_heavy_block_stands_alone_and_says_so() -> None:
     plan = partition(cells(4, 4, homes), 300.0)
     heavy = plan.grids[plan.grids["households"] >= 900]
     assert heavy["reason"].tolist() == ["indivisible block"]
+    assert [o.get("remedy") for o in plan.summary["off"]] == ["cut it into 3 parts"]
     assert plan.summary["bound_off_norm"] == plan.summary["off_norm"] == 1
 
 

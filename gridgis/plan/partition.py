@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import geopandas as gpd
@@ -12,11 +13,11 @@ import pyproj
 import shapely
 
 from gridgis import crs as crs_
-from gridgis.errors import GeometryError, PlanError, SchemaError
+from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
 from gridgis.plan.blocks import reading_order
 from gridgis.plan.graph import CLASS_COST, MIN_SHARED_M, Graph, block_graph, components
 from gridgis.plan.network import Floats, Ints, Shapes
-from gridgis.plan.shares import Norms, Share, Table, between, kind_of, norms_of, share_unit
+from gridgis.plan.shares import Norms, Share, Table, between, grids_wanted, kind_of, norms_of, share_all
 from gridgis.plan.units import unique_codes
 from gridgis.profile import Profile
 from gridgis.schema import codes_as_text, ids_of
@@ -84,11 +85,15 @@ def partition(
     Notes
     -----
     Pieces of a unit that hang together are shared out apart: an exclave has a grid of its own at least. A block above
-    (1 + tolerance) times the norm cannot be mended by any plan and stands alone. Then METIS and single moves
-    (:mod:`gridgis.plan.balance`). No optimum is promised; ``bound_off_norm`` says how many grids must be off norm.
+    (1 + tolerance) times the norm cannot be mended by any plan and stands alone. The rest is cut in two, and these in
+    two, along random spanning trees, and neighbouring grids are merged and cut anew as long as that lowers the price of
+    load, shape and border (:mod:`gridgis.plan.trees`). Ctrl-C ends the search: the best plan so far is returned, with a
+    warning and ``stopped`` among the parameters. numba makes it faster and changes nothing else. No optimum is
+    promised; ``bound_off_norm`` says how many grids must be off norm.
 
-    Reasons: "locked", "no households", "indivisible block", "isolated" (ground that hangs together with no other of
-    its unit), "community mean" (no number of grids fits the unit's load), "no better cut found".
+    Reasons: "locked", "no households", "indivisible block" (the summary says into how many parts it should be cut),
+    "isolated" (ground that hangs together with no other of its unit), "community mean" (no number of grids fits the
+    unit's load), "no better cut found".
 
     Examples
     --------
@@ -107,7 +112,10 @@ def partition(
     ordered = gpd.GeoDataFrame(geometry=shapes, crs=crs_.require_crs(blocks, "blocks"))
     graph = block_graph(ordered, table.code, borders)
     locked = _locks(lock, table, graph)
-    shares = [share for unit in sorted(set(table.unit)) for share in share_unit(unit, table, graph, locked, rule, seed)]
+    shares, stopped = share_all(table, graph, locked, rule, seed)
+    if stopped:
+        warnings.warn("stopped: this is the best plan so far, a search to the end may be better", GridgisWarning,
+                      stacklevel=2)  # fmt: skip
     metric = crs_.metric_crs(ordered)
     grids, grid = _grids(shares, locked, table, graph, shapes, (ordered.crs, metric), rule, units)
     for column in ("households", "persons", "estimated"):
@@ -123,6 +131,7 @@ def partition(
         "tolerance": rule.tolerance, "weight": weight, "seed": seed, "min_shared_m": MIN_SHARED_M,
         "class_cost": {name or "none": cost for name, cost in CLASS_COST.items()},
         "profile": norm.name if isinstance(norm, Profile) else None, "locked": int((locked != "").sum()),
+        "stopped": stopped,
     }  # fmt: skip
     summary = _summary(grids, grid, graph, sum(s.bound for s in shares), rule, borders is not None, metric, parameters)
     grids.attrs["parameters"] = placed.attrs["parameters"] = parameters
@@ -298,7 +307,7 @@ def _summary(
     shapes = crs_.project(grids.geometry.to_numpy(), grids.crs, metric)
     inner = grid[graph.pairs[:, 0]] != grid[graph.pairs[:, 1]]
     length = float(graph.metres[inner].sum())
-    rows = grids.loc[off, ["code", parameters["weight"], "reason"]]
+    rows = grids.loc[off, ["code", parameters["weight"], "reason", "deviation"]]
     return {
         "grids": len(grids),
         "norm": rule.shown,
@@ -310,10 +319,18 @@ def _summary(
         "road_share": round(float(graph.strong[inner].sum()) / length, 6) if classed and length else None,
         "parameters": parameters,
         "off": [
-            {"grid": code, "households": int(households), "reason": reason}
-            for code, households, reason in rows.itertuples(index=False)
+            {"grid": code, "households": int(load), "reason": reason, **_remedy(load, deviation, reason, rule)}
+            for code, load, reason, deviation in rows.itertuples(index=False)
         ],
     }
+
+
+def _remedy(load: float, deviation: float, reason: str, rule: Norms) -> dict[str, str]:
+    """What to do about a block that is too large."""
+    if reason != "indivisible block" or deviation < 0:
+        return {}
+    parts = max(2, grids_wanted(load, load / (1 + deviation), rule.tolerance)[0])
+    return {"remedy": f"cut it into {parts} parts"}
 
 
 def compactness(shapes: Shapes) -> Floats:

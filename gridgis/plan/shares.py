@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import numpy as np
 
 from gridgis.errors import PlanError
-from gridgis.plan.balance import Piece, polish, share_out, subpiece
+from gridgis.plan.balance import open_enclaves
 from gridgis.plan.graph import MIN_SHARED_M, Graph, components
 from gridgis.plan.network import Bools, Floats, Ints, Shapes
+from gridgis.plan.recombine import Draft, Engine, Piece, engine, share_out, subpiece
 from gridgis.profile import Profile
 
 #: How far "about" goes where neither an argument nor a profile says.
@@ -99,11 +104,37 @@ def between(graph: Graph, rows: Ints) -> tuple[Bools, Ints]:
     return inner, place[graph.pairs[inner]]
 
 
-def share_unit(unit: str, table: Table, graph: Graph, locked: Shapes, rule: Norms, seed: int) -> list[Share]:
-    """The grids of a unit, one connected piece after the other."""
-    rows = np.flatnonzero((table.unit == unit) & (locked == ""))
-    if len(rows) == 0:
-        return []
+def share_all(table: Table, graph: Graph, locked: Shapes, rule: Norms, seed: int) -> tuple[list[Share], bool]:
+    """The grids of every unit, one connected piece after the other; and whether Ctrl-C made an end of it.
+
+    Pieces have nothing to do with each other, so compiled they run side by side; the answer is the same. On Ctrl-C the
+    search ends where it is: what was not begun has the first plan only. A second Ctrl-C is passed on.
+    """
+    stop = threading.Event()
+    pieces = [piece for unit in _units(table, locked) for piece in _pieces(unit, table, graph)]
+    tools = engine(seed, len(table.code), stop)
+    workers = min(len(pieces), os.cpu_count() or 1) if tools.fast else 1
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        # The search runs beside this thread, so that Ctrl-C never comes between two steps of it.
+        jobs = [pool.submit(_piece, *piece, table, graph, rule, tools) for piece in pieces]
+        try:
+            wait(jobs)
+        except KeyboardInterrupt:
+            stop.set()
+            wait(jobs)
+        return [job.result() for job in jobs], stop.is_set()
+
+
+def _units(table: Table, locked: Shapes) -> list[Ints]:
+    """The free blocks of each unit (rows), units in order."""
+    free = np.flatnonzero(locked == "")
+    names, of = np.unique(table.unit[free].astype(str), return_inverse=True)
+    order = np.argsort(of, kind="stable")
+    return np.split(free[order], np.cumsum(np.bincount(of, minlength=len(names)))[:-1]) if len(free) else []
+
+
+def _pieces(rows: Ints, table: Table, graph: Graph) -> list[tuple[Piece, Ints, bool]]:
+    """The ground of a unit as connected pieces: each with its rows, and whether it is the unit's main one."""
     inner, pairs = between(graph, rows)
     metres, cost = graph.metres[inner], graph.cost[inner]
     # Short borders count only where blocks would hang together by nothing else.
@@ -113,15 +144,11 @@ def share_unit(unit: str, table: Table, graph: Graph, locked: Shapes, rule: Norm
     part = components(len(rows), whole.pairs)
     ground = np.bincount(part, whole.area)
     main = max(range(len(ground)), key=lambda p: (whole.load[part == p].sum(), ground[p], -p))
-    shares = []
-    for number in range(len(ground)):
-        own = np.flatnonzero(part == number)
-        share = _piece(subpiece(whole, own), rows[own], table, graph, rule, seed, number == main)
-        shares.append(share)
-    return shares
+    owns = [np.flatnonzero(part == number) for number in range(len(ground))]
+    return [(subpiece(whole, own), rows[own], number == main) for number, own in enumerate(owns)]
 
 
-def _piece(piece: Piece, rows: Ints, table: Table, graph: Graph, rule: Norms, seed: int, main: bool) -> Share:
+def _piece(piece: Piece, rows: Ints, main: bool, table: Table, graph: Graph, rule: Norms, tools: Engine) -> Share:
     """The grids of one connected piece: heavy blocks alone, the rest shared out, then all polished together."""
     kind = kind_of(table.kind[rows], piece.load)
     target = rule.target(kind)
@@ -129,8 +156,11 @@ def _piece(piece: Piece, rows: Ints, table: Table, graph: Graph, rule: Norms, se
         return Share([rows], target, kind, ["no households"], 1)
     atom = _atoms(piece, rows, graph.enclosed, (1 + rule.tolerance) * target)
     merged = _merged(piece, atom)
-    label, reasons, bound = _drafted(merged, target, rule, seed, main)
-    label = polish(merged, label, target, rule.tolerance)
+    # Each piece draws its own numbers, whatever the other pieces are.
+    tools = tools._replace(seed=tools.seed + crc32(str(table.code[rows[0]]).encode()))
+    label, reasons, bound = _drafted(merged, target, rule, tools, main)
+    label = _settled(merged, label, target, rule, tools)
+    label = open_enclaves(merged, label, target, rule.tolerance)
     load = np.bincount(label, merged.load, len(reasons))
     off = np.abs(load / target - 1) > rule.tolerance
     given = ["" if not o else "no households" if h == 0 else r for o, h, r in zip(off, load, reasons, strict=True)]
@@ -138,7 +168,18 @@ def _piece(piece: Piece, rows: Ints, table: Table, graph: Graph, rule: Norms, se
     return Share(blocks, target, kind, given, bound)
 
 
-def _drafted(piece: Piece, target: float, rule: Norms, seed: int, main: bool) -> tuple[Ints, list[str], int]:
+def _settled(piece: Piece, label: Ints, target: float, rule: Norms, tools: Engine) -> Ints:
+    """`label` after single moves over the whole piece, heavy blocks included."""
+    count = int(label.max()) + 1
+    if count < 2 or tools.stop.is_set():
+        return label
+    draft = Draft(piece, count, target, rule.tolerance, tools, 0)
+    draft.start_from(label)
+    draft.move()
+    return draft.labels()
+
+
+def _drafted(piece: Piece, target: float, rule: Norms, tools: Engine, main: bool) -> tuple[Ints, list[str], int]:
     """A first plan of a connected piece: the grid of each block, why each may be off norm, how many must be."""
     limit = (1 + rule.tolerance) * target
     heavy, free = np.flatnonzero(piece.load > limit), np.flatnonzero(piece.load <= limit)
@@ -156,22 +197,22 @@ def _drafted(piece: Piece, target: float, rule: Norms, seed: int, main: bool) ->
         counts = grids_wanted(load, target, rule.tolerance, per_unit, len(own))
         fits = abs(load / counts[0] / target - 1) <= rule.tolerance
         bound += int(not fits and not len(heavy))
-        shared = _best(subpiece(piece, own), counts, target, rule.tolerance, seed)
+        shared = _best(subpiece(piece, own), counts, target, rule.tolerance, tools)
         label[own] = len(reasons) + shared
         reason = "no better cut found" if fits else "isolated" if parts > 1 or not main else "community mean"
         reasons += [reason] * (int(shared.max()) + 1)
     return label, reasons, bound
 
 
-def _best(piece: Piece, counts: list[int], target: float, tolerance: float, seed: int) -> Ints:
+def _best(piece: Piece, counts: list[int], target: float, tolerance: float, tools: Engine) -> Ints:
     """The plan with the fewest grids off norm, of the first count that reaches it."""
     best, least = np.zeros(len(piece.load), dtype=np.int64), math.inf
     for count in counts:
-        label = share_out(piece, count, target, tolerance, seed)
+        label = share_out(piece, count, target, tolerance, tools)
         off = int((np.abs(np.bincount(label, piece.load) / target - 1) > tolerance).sum())
         if off < least:
             best, least = label, off
-        if off == 0:
+        if off == 0 or tools.stop.is_set():
             break
     return best
 
