@@ -131,7 +131,7 @@ def _noded(lines: list[Floats], edges: list[Edge], scale: Floats) -> tuple[list[
     added: dict[Edge, list[Spot]] = defaultdict(list)
     chains = []
     for xy in lines:
-        chain = [_placed(spot, corners, points, edges, tree, scale, added) for spot in xy]
+        chain = _placed(xy, corners, points, edges, tree, scale, added)
         for _ in range(_ROUNDS):
             grown = _through(_without_repeats(chain), corners, points, scale)
             if grown == chain:
@@ -146,28 +146,27 @@ def _noded(lines: list[Floats], edges: list[Edge], scale: Floats) -> tuple[list[
 
 
 def _placed(
-    spot: Floats,
-    corners: Floats,
-    points: Any,
-    edges: list[Edge],
-    tree: Any,
-    scale: Floats,
-    added: dict[Edge, list[Spot]],
-) -> Spot:
-    """A vertex of the line: the corner near it, else its foot on the edge near it, else itself."""
-    here = shapely.Point(spot * scale)
-    near = points.query(here, "dwithin", SNAP_M)
-    if len(near):
-        best = min(near.tolist(), key=lambda i: (float(np.hypot(*((corners[i] - spot) * scale))), i))
-        return _spot(corners[best])
-    beside = tree.query_nearest(here, max_distance=SNAP_M)
-    if len(beside) == 0:
-        return _spot(spot)
-    edge = edges[int(beside.min())]
-    a, b = np.array(edge)
-    foot = _spot(a + _along(edge, _spot(spot), scale) * (b - a))
-    added[edge].append(foot)
-    return foot
+    xy: Floats, corners: Floats, points: Any, edges: list[Edge], tree: Any, scale: Floats, added: dict[Edge, list[Spot]]
+) -> list[Spot]:
+    """The line's vertices: each the corner near it, else its foot on the edge near it, else itself."""
+    here = shapely.points(xy * scale)
+    spots = [_spot(place) for place in xy]
+    (rows, found), off = points.query_nearest(here, max_distance=SNAP_M, return_distance=True)
+    best: dict[int, tuple[float, int]] = {}
+    for row, corner, metres in zip(rows.tolist(), found.tolist(), off.tolist(), strict=True):
+        best[row] = min(best.get(row, (metres, corner)), (metres, corner))
+    beside: dict[int, int] = {}
+    for row, edge in zip(*(side.tolist() for side in tree.query_nearest(here, max_distance=SNAP_M)), strict=True):
+        beside[row] = min(beside.get(row, edge), edge)
+    for row, (_, corner) in best.items():
+        spots[row] = _spot(corners[corner])
+    for row, number in beside.items():
+        if row not in best:
+            edge = edges[number]
+            a, b = np.array(edge)
+            spots[row] = _spot(a + _along(edge, spots[row], scale) * (b - a))
+            added[edge].append(spots[row])
+    return spots
 
 
 def _along(edge: Edge, spot: Spot, scale: Floats) -> float:

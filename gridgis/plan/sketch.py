@@ -86,10 +86,10 @@ class Sketch:
         """Cut the `allowed` blocks along lines: the pieces of each that came apart, and where the lines run."""
         base = self.draft.base
         whole = shapely.union_all(lines)
-        codes = self._near(whole, 2 * SNAP_M)
+        chosen = set(allowed)
+        codes = self._near(whole, chosen, 2 * SNAP_M) if chosen else []
         if not codes:
             return {}, frozenset()
-        chosen = set(allowed)
         shapes = np.array([self.blocks[c].shape for c in codes], dtype=object)
         done = cut_along(shapes, np.array([c in chosen for c in codes]), lines, base.scale)
         for row, shape in done.bent.items():
@@ -99,12 +99,14 @@ class Sketch:
             self.added.append(done.added)
         return pieces, done.line
 
-    def _near(self, line: Any, within_m: float) -> list[str]:
-        """Codes of the blocks that a line comes near to, sorted."""
+    def _near(self, line: Any, allowed: set[str], within_m: float) -> list[str]:
+        """Codes of the blocks that a line comes near to, sorted; those away from the `allowed` blocks are left out."""
         base = self.draft.base
         blocks = list(self.blocks.values())
         bounds = shapely.bounds(np.array([b.shape for b in blocks], dtype=object))
-        low, high = np.array(line.bounds[:2]) - within_m / base.scale, np.array(line.bounds[2:]) + within_m / base.scale
+        own = shapely.total_bounds(np.array([self.blocks[c].shape for c in allowed], dtype=object))
+        low = np.maximum(line.bounds[:2], own[:2]) - within_m / base.scale
+        high = np.minimum(line.bounds[2:], own[2:]) + within_m / base.scale
         rows = np.flatnonzero(((bounds[:, 2:] >= low) & (bounds[:, :2] <= high)).all(axis=1)).tolist()
         flat = flatten(np.array([line], dtype=object), base.scale)[0]
         shapes = flatten(np.array([blocks[r].shape for r in rows], dtype=object), base.scale)
