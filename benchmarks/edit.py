@@ -130,6 +130,7 @@ def main() -> None:
     print(f"{len(start.blocks)} blocks, {len(start.grids)} grids, {len(houses)} houses: opened in "
           f"{time.perf_counter() - begin:.2f} s")  # fmt: skip
     rng = np.random.default_rng(1)
+    timed(start, [acts[0] for acts in kinds(start, np.random.default_rng(2), 1).values()])  # loads scipy
     for name, acts in kinds(start, rng, 30).items():
         spent = timed(start, acts)
         middle, most = statistics.median(spent), max(spent)

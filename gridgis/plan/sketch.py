@@ -122,13 +122,13 @@ class Sketch:
         """Put the pieces of a block in its place."""
         block = self.blocks.pop(code)
         self.touched.add(code)
-        taken = self.blocks.keys() | self.draft.blocks.keys()
         names: list[str] = []
         number = 0
         while len(names) < len(shapes):
             number += 1
-            if f"{code}.{number}" not in taken:
-                names.append(f"{code}.{number}")
+            name = f"{code}.{number}"
+            if name not in self.blocks and name not in self.draft.blocks:
+                names.append(name)
         for piece in shared_out(self.draft.base, block, names, shapes):
             self._put(piece)
             self.origin[piece.code] = self.origin.get(code, code)
