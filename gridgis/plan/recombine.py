@@ -21,7 +21,7 @@ from gridgis.plan.trees import W_BORDER, price
 TREES_FIRST, TREES = 12, 24
 
 #: Share of the tolerance from which a deviation is paid for as if it left the tolerance, so that it seldom does.
-INNER_BAND = 0.5
+INNER_BAND = 0.55
 
 #: Ground of fewer blocks than this is started from several seeds where grids stay off norm; so many in all.
 SMALL, STARTS = 400, 4

@@ -111,7 +111,7 @@ def share_all(table: Table, graph: Graph, locked: Shapes, rule: Norms, seed: int
     search ends where it is: what was not begun has the first plan only. A second Ctrl-C is passed on.
     """
     stop = threading.Event()
-    pieces = [piece for unit in _units(table, locked) for piece in _pieces(unit, table, graph)]
+    pieces = [piece for unit in _units(table, graph, locked) for piece in _pieces(*unit, table, graph)]
     tools = engine(seed, len(table.code), stop)
     workers = min(len(pieces), os.cpu_count() or 1) if tools.fast else 1
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -125,17 +125,28 @@ def share_all(table: Table, graph: Graph, locked: Shapes, rule: Norms, seed: int
         return [job.result() for job in jobs], stop.is_set()
 
 
-def _units(table: Table, locked: Shapes) -> list[Ints]:
-    """The free blocks of each unit (rows), units in order."""
+def _units(table: Table, graph: Graph, locked: Shapes) -> list[tuple[Ints, Ints]]:
+    """The free blocks of each unit (rows) and the pairs of the graph between them, units in order."""
     free = np.flatnonzero(locked == "")
+    if len(free) == 0:
+        return []
     names, of = np.unique(table.unit[free].astype(str), return_inverse=True)
-    order = np.argsort(of, kind="stable")
-    return np.split(free[order], np.cumsum(np.bincount(of, minlength=len(names)))[:-1]) if len(free) else []
+    unit = np.full(len(table.code), -1, dtype=np.int64)
+    unit[free] = of
+    one, other = unit[graph.pairs].T
+    inner = np.flatnonzero((one == other) & (one >= 0))
+    return list(zip(_grouped(free, of, len(names)), _grouped(inner, one[inner], len(names)), strict=True))
 
 
-def _pieces(rows: Ints, table: Table, graph: Graph) -> list[tuple[Piece, Ints, bool]]:
+def _grouped(values: Ints, group: Ints, count: int) -> list[Ints]:
+    """`values` of group 0, of group 1, …, each in the order given."""
+    order = np.argsort(group, kind="stable")
+    return np.split(values[order], np.cumsum(np.bincount(group, minlength=count))[:-1])
+
+
+def _pieces(rows: Ints, inner: Ints, table: Table, graph: Graph) -> list[tuple[Piece, Ints, bool]]:
     """The ground of a unit as connected pieces: each with its rows, and whether it is the unit's main one."""
-    inner, pairs = between(graph, rows)
+    pairs = np.searchsorted(rows, graph.pairs[inner])
     metres, cost = graph.metres[inner], graph.cost[inner]
     # Short borders count only where blocks would hang together by nothing else.
     wide = components(len(rows), pairs[metres >= MIN_SHARED_M])

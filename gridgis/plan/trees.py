@@ -13,7 +13,7 @@ from typing import Any
 #: What the search pays for, for each grid: leaving the band of the norm (per deviation beyond it, and squared), leaving
 #: the tolerance, the squared deviation, 1/compactness - 1, the square of mean grid areas beyond WIDE of them (where
 #: nobody lives, loads alone would leave one grid all the ground), and border cost over that of a square grid on lanes.
-W_BAND, W_BAND_SQUARED, W_OFF, W_DEVIATION, W_SHAPE, W_GROUND, W_BORDER = 2.0, 20.0, 3.0, 1.0, 0.2, 0.05, 0.6
+W_BAND, W_BAND_SQUARED, W_OFF, W_DEVIATION, W_SHAPE, W_GROUND, W_BORDER = 2.0, 20.0, 3.0, 1.0, 0.2, 0.05, 0.7
 WIDE = 2.0
 
 #: Less than this is no improvement.
