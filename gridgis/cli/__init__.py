@@ -28,6 +28,7 @@ _COMMANDS = {
     "partition": "均衡划分网格。Share blocks out into grids of even load.",
     "validate": "检查铺满、无重叠。Check that grids tile the ground.",
     "repair": "修补重叠、空隙、越界。Mend overlaps, gaps, what lies outside.",
+    "adopt": "现有网格变成街坊方案。Make a plan of blocks out of grids that exist.",
     "diff": "比较两个方案。Compare two plans.",
     "describe": "四至、沿路比例、负荷。Bounds text, border share, load.",
     "assign": "房屋、楼栋、人员落格。Put houses, buildings and persons in their grids.",
