@@ -21,6 +21,8 @@ from gridgis.plan.validate import validate
 
 #: Each law runs in metres and degrees, with and without a boundary: 4 × 125 examples.
 LAWS = settings(max_examples=125, deadline=None)
+#: Half as many for laws that need several repairs an example, a fifth for the rest.
+DEARER, FEWER = settings(max_examples=60, deadline=None), settings(max_examples=25, deadline=None)
 EVERYWHERE = [
     pytest.param(unit, bounded, id=f"{unit}-{'boundary' if bounded else 'open'}")
     for unit in ("metres", "degrees")
@@ -177,6 +179,8 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
     for row in np.flatnonzero(has_ground(given_)).tolist():
         if not invalid[row] and not shapely.dwithin(before[row], trouble, reach):
             assert after[row].wkb == given_.geometry.iloc[row].wkb
+        if after[row].is_empty:
+            continue  # a further copy: what was its ground is the other one's
         old, new = vertices(before[row]), vertices(after[row])
         for places, shape in ((old - new, after[row]), (new - known, before[row])):
             points = shapely.points(np.array(sorted(places)).reshape(-1, 2))
@@ -265,7 +269,7 @@ def test_a_damaged_tiling_is_mended_and_nothing_else(unit: str, bounded: bool, d
 
 
 @everywhere
-@LAWS
+@DEARER
 @given(data=st.data())
 def test_the_order_of_rows_does_not_matter(unit: str, bounded: bool, data: st.DataObject) -> None:
     """Bit for bit, also where codes are missing or not unique; of rows that are the same in everything one is kept."""
@@ -281,7 +285,7 @@ def test_the_order_of_rows_does_not_matter(unit: str, bounded: bool, data: st.Da
 
 
 @everywhere
-@LAWS
+@DEARER
 @given(data=st.data())
 def test_protected_grids_stay_bit_for_bit(unit: str, bounded: bool, data: st.DataObject) -> None:
     grids, boundary = data.draw(cases(unit, bounded))
@@ -299,7 +303,7 @@ def test_protected_grids_stay_bit_for_bit(unit: str, bounded: bool, data: st.Dat
 
 
 @everywhere
-@LAWS
+@DEARER
 @given(data=st.data())
 def test_holes_stay_open(unit: str, bounded: bool, data: st.DataObject) -> None:
     """A known hole in the middle of a cell, or in place of a cell, is nobody's, whatever else is damaged."""
@@ -411,7 +415,7 @@ def nested(draw: st.DrawFn, unit: str) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFra
 
 
 @pytest.mark.parametrize("unit", ["metres", "degrees"])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_children_tile_their_own_parents(unit: str, data: st.DataObject) -> None:
     grids, parents = data.draw(nested(unit))
@@ -431,7 +435,7 @@ def test_children_tile_their_own_parents(unit: str, data: st.DataObject) -> None
 
 
 @everywhere
-@LAWS
+@FEWER
 @given(data=st.data())
 def test_the_dress_of_a_table_does_not_matter(unit: str, bounded: bool, data: st.DataObject) -> None:
     """Heights, multipolygons, another geometry column, index and attributes: the same ground goes the same way."""
@@ -451,7 +455,10 @@ def test_the_dress_of_a_table_does_not_matter(unit: str, bounded: bool, data: st
         else:
             assert other.geom_type == "MultiPolygon" or not multi(one).equals_exact(one)
             assert other.has_z and set(shapely.get_coordinates(other, include_z=True)[:, 2]) == {7.0}
-            assert shapely.equals_exact(multi(shapely.force_2d(other)), multi(one))
+            # A crossed ring begins elsewhere when it is mended as a multipolygon.
+            assert shapely.equals_exact(
+                shapely.normalize(multi(shapely.force_2d(other))), shapely.normalize(multi(one))
+            )
 
 
 def multi(shape: Any) -> Any:
@@ -514,7 +521,7 @@ def two(width: float, reach: float, gap: bool) -> gpd.GeoDataFrame:
 
 
 @pytest.mark.parametrize("unit", ["metres", "degrees"])
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     width=st.floats(20, 180).filter(lambda w: abs(w - 100) > 1), reach=st.floats(0.5, 15), gap=st.booleans(),
     receiver=st.sampled_from(RECEIVERS),
