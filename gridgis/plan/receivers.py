@@ -114,6 +114,12 @@ def receivers_of(contested: Contested, polygons: Objects, place: Place, policy: 
         for at, row in settled.items():
             to[at] = row
         waiting = [at for at in waiting if at not in settled]
+    for at in waiting:
+        # Small parts of several polygons, one on the other, with nobody beside them: one keeps its own.
+        piece = contested.pieces[at]
+        if len(piece.held()) > 1:
+            held = {row for row in piece.held() if may_have(row, piece, place)}
+            to[at] = policy.first(sorted(held), {}) if held else None
     _leave_none_empty(to, contested, whole, policy)
     return [STAYS if row is None else row for row in to]
 
