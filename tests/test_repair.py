@@ -21,6 +21,8 @@ from gridgis.plan.validate import validate
 
 #: Each law runs in metres and degrees, with and without a boundary: 4 × 125 examples.
 LAWS = settings(max_examples=125, deadline=None)
+#: A fifth of it for what is no law of repair but of its dress.
+FEWER = settings(max_examples=25, deadline=None)
 EVERYWHERE = [
     pytest.param(unit, bounded, id=f"{unit}-{'boundary' if bounded else 'open'}")
     for unit in ("metres", "degrees")
@@ -109,9 +111,11 @@ def vertices(shape: Any) -> set[tuple[float, ...]]:
     return set() if shape is None else set(map(tuple, shapely.get_coordinates(shape).tolist()))
 
 
-def copies(frame: gpd.GeoDataFrame) -> set[int]:
-    """Rows that are further copies of others, or the first of them; to 10 cm² of a micrometre's strip."""
+def copies(frame: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | None) -> set[int]:
+    """Rows that are further copies of others inside the boundary, or the first of them; to 10 cm² of a strip."""
     polygons = whole(frame)
+    if boundary is not None:
+        polygons = shapely.intersection(polygons, boundary.geometry.iloc[0])
     rows = np.flatnonzero(has_ground(frame))
     first, second = shapely.STRtree(polygons[rows]).query(polygons[rows], predicate="intersects")
     one, other = rows[first[first != second]], rows[second[first != second]]
@@ -123,12 +127,19 @@ def copies(frame: gpd.GeoDataFrame) -> set[int]:
 
 
 def assert_only_what_may_stay_is_left(result: Repaired, boundary: gpd.GeoDataFrame | None) -> None:
-    assert set(result.left["kind"]) <= MAY_STAY
+    left = result.left
+    if boundary is not None:  # a grid with no ground inside is not emptied: it is listed
+        beyond = set(left.loc[left["kind"] == "outside", "codes"].map(lambda codes: codes[0]))
+        strays = result.grids[result.grids["code"].isin(beyond)]
+        inside = shapely.intersection(whole(strays), boundary.geometry.iloc[0])
+        assert shapely.area(inside).sum() * m2(strays) < 1e-3
+        left = left[left["kind"] != "outside"]
+    assert set(left["kind"]) <= MAY_STAY
     found = validate(result.grids, boundary)
     pd.testing.assert_frame_equal(pd.DataFrame(result.left), pd.DataFrame(found))
 
 
-def assert_rows_stay(given_: gpd.GeoDataFrame, result: Repaired) -> None:
+def assert_rows_stay(given_: gpd.GeoDataFrame, result: Repaired, boundary: gpd.GeoDataFrame | None) -> None:
     fixed = result.grids
     assert fixed.index.equals(given_.index) and fixed.crs == given_.crs
     assert fixed.geometry.name == given_.geometry.name and list(fixed.columns) == list(given_.columns)
@@ -136,13 +147,14 @@ def assert_rows_stay(given_: gpd.GeoDataFrame, result: Repaired) -> None:
         pd.DataFrame(fixed.drop(columns=fixed.geometry.name)), pd.DataFrame(given_.drop(columns=given_.geometry.name))
     )
     emptied = set(np.flatnonzero(has_ground(given_) & ~has_ground(fixed)).tolist())
-    assert emptied <= copies(given_)
+    assert emptied <= copies(given_, boundary)
     geometry = np.asarray(fixed.geometry.array, dtype=object)[has_ground(fixed)]
     assert shapely.is_valid(geometry).all()
 
 
 def assert_all_is_covered_once(given_: gpd.GeoDataFrame, result: Repaired, boundary: gpd.GeoDataFrame | None) -> None:
     total = sum(shape.area for shape in result.grids.geometry if shape is not None)
+    total -= sum(shape.area for shape in result.left.geometry[result.left["kind"] == "outside"])
     ground = enclosed(given_) if boundary is None else boundary.geometry.iloc[0].area
     assert total * m2(given_) == pytest.approx(ground * m2(given_), abs=AREA_M2)
 
@@ -153,7 +165,8 @@ def trouble_of(given_: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | None) -> A
     ground = shapely.union_all([shape for shape in defects.geometry if shape is not None])
     cut_off = []
     for shape in whole(given_)[has_ground(given_)]:
-        parts = shapely.get_parts(shapely.difference(shape, ground))
+        # Wider by a hair: a tip beyond the place where two borders cross hangs on by rounding only.
+        parts = shapely.get_parts(shapely.difference(shape, ground.buffer(TOUCHES_M / metres(given_), quad_segs=1)))
         cut_off += sorted(parts, key=shapely.area)[:-1]
     return shapely.union_all([ground, *cut_off])
 
@@ -164,7 +177,7 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
     Contested is the ground of every defect (with the vertices that edges lack), and what it cuts off from a grid. A
     vertex that is new was another grid's or the boundary's, or it lies on contested ground. Only where the table has
     vertices less than a centimetre apart (coordinates rounded by another program) borders cross in strips that are
-    noise: there a vertex may come or go on the border, within ten micrometres.
+    noise: there a vertex may come or go on the border, within ten micrometres, or a tenth of a millimetre off them.
     """
     trouble = trouble_of(given_, boundary)
     shapely.prepare(trouble)
@@ -177,10 +190,12 @@ def assert_nothing_else_moves(given_: gpd.GeoDataFrame, result: Repaired, bounda
     for row in np.flatnonzero(has_ground(given_)).tolist():
         if not invalid[row] and not shapely.dwithin(before[row], trouble, reach):
             assert after[row].wkb == given_.geometry.iloc[row].wkb
+        if after[row].is_empty:
+            continue  # a further copy: what was its ground is the other one's
         old, new = vertices(before[row]), vertices(after[row])
         for places, shape in ((old - new, after[row]), (new - known, before[row])):
             points = shapely.points(np.array(sorted(places)).reshape(-1, 2))
-            far = points[~shapely.dwithin(points, trouble, reach)]
+            far = points[~shapely.dwithin(points, trouble, 10 * reach if rounded else reach)]
             assert len(far) == 0 or (rounded and shapely.dwithin(far, shape.boundary, reach).all())
 
 
@@ -255,7 +270,7 @@ def test_a_damaged_tiling_is_mended_and_nothing_else(unit: str, bounded: bool, d
     result = repair(grids, boundary, houses=houses)
     assert bytes_of(grids) == before
     assert_only_what_may_stay_is_left(result, boundary)
-    assert_rows_stay(grids, result)
+    assert_rows_stay(grids, result, boundary)
     assert_all_is_covered_once(grids, result, boundary)
     assert_nothing_else_moves(grids, result, boundary)
     assert_log_is_true(grids, result)
@@ -431,7 +446,7 @@ def test_children_tile_their_own_parents(unit: str, data: st.DataObject) -> None
 
 
 @everywhere
-@LAWS
+@FEWER
 @given(data=st.data())
 def test_the_dress_of_a_table_does_not_matter(unit: str, bounded: bool, data: st.DataObject) -> None:
     """Heights, multipolygons, another geometry column, index and attributes: the same ground goes the same way."""
@@ -444,14 +459,17 @@ def test_the_dress_of_a_table_does_not_matter(unit: str, bounded: bool, data: st
     before = bytes_of(dressed)
     result = repair(dressed, boundary)
     assert bytes_of(dressed) == before
-    assert_rows_stay(dressed, result)
+    assert_rows_stay(dressed, result, boundary)
     for one, other in zip(plain.grids.geometry, result.grids.geometry, strict=True):
         if one is None or one.is_empty:
             assert other is None or other.is_empty
         else:
             assert other.geom_type == "MultiPolygon" or not multi(one).equals_exact(one)
             assert other.has_z and set(shapely.get_coordinates(other, include_z=True)[:, 2]) == {7.0}
-            assert shapely.equals_exact(multi(shapely.force_2d(other)), multi(one))
+            # A crossed ring begins elsewhere when it is mended as a multipolygon.
+            assert shapely.equals_exact(
+                shapely.normalize(multi(shapely.force_2d(other))), shapely.normalize(multi(one))
+            )
 
 
 def multi(shape: Any) -> Any:

@@ -114,6 +114,12 @@ def receivers_of(contested: Contested, polygons: Objects, place: Place, policy: 
         for at, row in settled.items():
             to[at] = row
         waiting = [at for at in waiting if at not in settled]
+    for at in waiting:
+        # Small parts of several polygons, one on the other, with nobody beside them: one keeps its own.
+        piece = contested.pieces[at]
+        if len(piece.held()) > 1:
+            held = {row for row in piece.held() if may_have(row, piece, place)}
+            to[at] = policy.first(sorted(held), {}) if held else None
     _leave_none_empty(to, contested, whole, policy)
     return [STAYS if row is None else row for row in to]
 
@@ -135,25 +141,26 @@ def _sort_key(piece: Piece, policy: Policy) -> tuple[int, int, tuple[float, floa
 
 
 def _without_own_ground(contested: Contested, polygons: Objects, place: Place) -> dict[int, float]:
-    """The polygons all of whose ground is contested, with their area in m²."""
+    """The polygons all of whose ground is contested, with the m² of it that lie inside."""
     shared: dict[int, float] = {}
+    inside: dict[int, float] = {}
     for piece in contested.pieces:
         # In the plane of the coordinates: a polygon and its faces, cut at more places, differ in a projected one.
         plane = float(shapely.area(contested.plan.faces[piece.faces]).sum())
         for row in piece.held():
             if row in piece.over or shapely.get_num_geometries(polygons[row]) > 1:  # else it was to be emptied
                 shared[row] = shared.get(row, 0.0) + plane
+                inside[row] = inside.get(row, 0.0) + (piece.area if piece.on_ground else 0.0)
     rows = np.array(sorted(shared), dtype=np.int64)
-    area = shapely.area(polygons[rows])
     slack = place.ruler.noise * shapely.length(polygons[rows])
-    own = area - np.array([shared[row] for row in rows.tolist()])
-    area = shapely.area(place.ruler.metres(polygons[rows]))
-    return {int(row): float(a) for row, a, left, s in zip(rows, area, own, slack, strict=True) if left <= s}
+    own = shapely.area(polygons[rows]) - np.array([shared[row] for row in rows.tolist()])
+    return {row: inside[row] for row in rows[own <= slack].tolist()}
 
 
 def _outside(piece: Piece, policy: Policy) -> int:
     """Nobody's; but a protected polygon keeps what it has, and so will one with no other ground: that is reported."""
-    return STAYS if any(policy.protected[row] for row in piece.over) else NOBODY
+    protected = [row for row in piece.over if policy.protected[row]]
+    return NOBODY if not protected else protected[0] if len(protected) == 1 else STAYS
 
 
 def _among(piece: Piece, border: dict[int, float], whole: dict[int, float], place: Place, policy: Policy) -> int | None:
@@ -190,7 +197,8 @@ def _beside(piece: Piece, border: dict[int, float], place: Place, policy: Policy
 def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[int, float], policy: Policy) -> None:
     """See to it that no polygon loses all its ground, unless it is a further copy of another.
 
-    One that would gets its largest piece from somebody who has more; if nobody has, its pieces stay under all of them.
+    One that would gets its largest piece from somebody who has more; if nobody has, what it has outside stays its own,
+    and the rest stays under all of them.
     """
     over: dict[int, list[int]] = {}
     for at, piece in enumerate(contested.pieces):
@@ -198,7 +206,9 @@ def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[in
             over.setdefault(row, []).append(at)
     copies: dict[tuple[int, ...], list[int]] = {}
     for row in sorted(whole, key=lambda r: int(policy.rank[r])):
-        copies.setdefault(tuple(over[row]), []).append(row)
+        # What they have outside, and lose, does not make copies different.
+        inside = tuple(at for at in over[row] if contested.pieces[at].on_ground)
+        copies.setdefault(inside or tuple(over[row]), []).append(row)
     for pieces, rows in copies.items():
         if any(to[at] in rows or to[at] in (None, STAYS) for at in pieces):
             continue
@@ -209,4 +219,4 @@ def _leave_none_empty(to: list[int | None], contested: Contested, whole: dict[in
             to[max(spare, key=lambda at: contested.pieces[at].area)] = policy.first(rows, {})
         else:
             for at in pieces:
-                to[at] = STAYS
+                to[at] = STAYS if contested.pieces[at].on_ground else policy.first(rows, {})

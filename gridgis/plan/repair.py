@@ -31,6 +31,8 @@ from gridgis.schema import codes_as_text
 SMALL_PART_M2 = 2_000.0
 #: … and than this share of the grid.
 SMALL_PART_SHARE = 0.1
+#: Sorts after every code.
+_LAST = chr(0x10FFFF)
 #: Mending may bring forth new small parts, which go to a neighbour in the next pass; nearly always two passes do.
 _PASSES = 6
 
@@ -216,6 +218,9 @@ def _policy(
     rows = layer.shapes.rows
     load = "households" if load is None and receiver == "least_load" else load
     labels = [layer.labels[row] for row in rows.tolist()]
+    # A row without a code comes last, by its place: its number would make the order of rows matter.
+    known = layer.known or layer.labels
+    named = [known[row] or _LAST for row in rows.tolist()]
     codes = set(protect)
     unknown = codes - set(layer.labels)
     if unknown:
@@ -228,7 +233,7 @@ def _policy(
     polygons = layer.shapes.polygons
     place = shapely.get_coordinates(shapely.point_on_surface(polygons))
     rank = np.empty(len(rows), dtype=np.int64)
-    rank[np.lexsort((place[:, 1], place[:, 0], np.array(labels, dtype=str)))] = np.arange(len(rows))
+    rank[np.lexsort((place[:, 1], place[:, 0], np.array(named, dtype=str)))] = np.arange(len(rows))
     return Policy(
         receiver,  # type: ignore[arg-type]  # one of them, as was checked
         shapely.area(ruler.metres(polygons)),
