@@ -12,9 +12,18 @@ import numpy as np
 import shapely
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
-from gridgis.plan.segments import Bools, Floats, Ints, Segments, directed_segments, distinct
+from gridgis.plan.segments import (
+    Bools,
+    Floats,
+    Ints,
+    Segments,
+    directed_segments,
+    distinct,
+    first_of_near,
+    merged_ends,
+    spans,
+)
 from gridgis.plan.tiling import Objects
 
 #: The owner of lines that only cut: known holes, inlets, the parts of a gap that is shared out.
@@ -26,7 +35,7 @@ _ROUNDS = 8
 class Arrangement(NamedTuple):
     """Segments cut at each other, with the faces between them.
 
-    `points` (p, 2), those of the segments first and unchanged, then (from `created` on) the places where they cross.
+    `points` (p, 2), those of the segments first and unchanged, then the places where they cross.
     Edges run from `low` to `high` (positions in `points`, low < high) with the faces `left` and `right` (-1: none).
     Sides: `owner` has ground on the left (`sign` +1) or the right (-1) of `edge`. Chains: segment `chain_row` runs
     through the points `chain_node`, in order. `snapped`: the point that stands for each distinct end of the segments
@@ -34,7 +43,6 @@ class Arrangement(NamedTuple):
     """
 
     points: Floats
-    created: int
     low: Ints
     high: Ints
     left: Ints
@@ -54,12 +62,6 @@ class Arrangement(NamedTuple):
         length: Floats = np.hypot(span[:, 0], span[:, 1])
         return length
 
-    def edges_of(self, tail: Ints, head: Ints) -> Ints:
-        """The edges between points, in either direction."""
-        size = len(self.points)
-        keys = self.low * size + self.high
-        return np.searchsorted(keys, np.minimum(tail, head) * size + np.maximum(tail, head)).astype(np.int64)
-
 
 def arrange(segments: Segments, tolerance: float) -> Arrangement:
     """Cut segments at each other and find the faces.
@@ -77,8 +79,8 @@ def arrange(segments: Segments, tolerance: float) -> Arrangement:
     Arrangement
         Edges on which every owner's directions cancel are left out, unless a cut runs there.
     """
-    points, ends, snapped, tail, head = _merged_ends(segments, tolerance)
-    created = len(points)
+    ends, snapped, tail, head = merged_ends(segments, tolerance)
+    points = np.column_stack([ends.real, ends.imag])
     every = np.arange(len(tail))
     row, node = np.repeat(every, 2), np.column_stack([tail, head]).ravel()
     row, node = _without_repeats(row, node)
@@ -99,31 +101,7 @@ def arrange(segments: Segments, tolerance: float) -> Arrangement:
     position = np.cumsum(there) - 1
     low, high, edge = low[there], high[there], position[edge]
     faces, left, right = _faces(points, low, high)
-    return Arrangement(points, created, low, high, left, right, faces, edge, owner, sign, row, node, ends, snapped)
-
-
-def _merged_ends(segments: Segments, tolerance: float) -> tuple[Floats, Any, Ints, Ints, Ints]:
-    """The distinct ends as points and as sorted complex numbers, who stands for each, and the segments by points."""
-    both = np.ascontiguousarray(np.concatenate([segments.start, segments.end]))
-    ends, position = np.unique(both.view(np.complex128).ravel(), return_inverse=True)
-    points = np.column_stack([ends.real, ends.imag])
-    snapped = _near_ones(points, tolerance)
-    position = snapped[position]
-    count = len(segments.owner)
-    return points, ends, snapped, position[:count], position[count:]
-
-
-def _near_ones(points: Floats, tolerance: float) -> Ints:
-    """For each point the first one of those that hang together with it by steps of at most `tolerance`."""
-    stand = np.arange(len(points), dtype=np.int64)
-    near = cKDTree(points).query_pairs(tolerance, output_type="ndarray") if len(points) else np.empty((0, 2), int)
-    if len(near) == 0:
-        return stand
-    links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(points), len(points)))
-    _, group = connected_components(links, directed=False)
-    _, lowest = np.unique(group, return_index=True)
-    first: Ints = lowest[group]
-    return first
+    return Arrangement(points, low, high, left, right, faces, edge, owner, sign, row, node, ends, snapped)
 
 
 def _without_repeats(row: Ints, node: Ints) -> tuple[Ints, Ints]:
@@ -194,7 +172,7 @@ def _crossings(
         return points, one, one
     found = a[proper] + (begin / (begin - end))[:, None] * (b[proper] - a[proper]) + 0.0
     grown = np.concatenate([points, found])
-    stand = _near_ones(grown, tolerance)
+    stand = first_of_near(grown, tolerance)
     # Two crossings may hang together by a point that stood apart from others before: only new ones may move.
     stand[: len(points)] = np.arange(len(points))
     new = stand[len(points) :]
@@ -215,10 +193,7 @@ def _with_cuts(
     along = ((points[point] - points[low[on]]) * span).sum(axis=1) / (span**2).sum(axis=1)
     order = np.argsort(on, kind="stable")
     on, point, along = on[order], point[order], np.clip(along[order], 0, 1)
-    begin, end = np.searchsorted(on, of, "left"), np.searchsorted(on, of, "right")
-    count = end - begin
-    piece = np.repeat(np.arange(len(of)), count)
-    at = np.repeat(begin, count) + np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    at, piece = spans(np.searchsorted(on, of, "left"), np.searchsorted(on, of, "right"))
     backwards = node[inner] > node[inner + 1]
     share = np.where(backwards[piece], 1 - along[at], along[at])
     place = np.concatenate([np.arange(len(row)).astype(float), inner[piece].astype(float)])

@@ -178,6 +178,21 @@ def nesting_faults(
         parent, one for each connected piece; rows (child,) at a point inside it where it has no parent. Rows are
         positions among the rows of all tables. Ground outside all parents is not in it.
     """
+    return nesting(children, above, ruler, column=column, matching=matching).faults
+
+
+class Nesting(NamedTuple):
+    """The parents, for each usable child the position of its own among them (-1: none), and where that is not true."""
+
+    grounds: Grounds
+    parent_of: Ints
+    faults: list[Fault]
+
+
+def nesting(
+    children: Layer, above: Layer, ruler: Ruler, *, column: str | None, matching: Matching | None = None
+) -> Nesting:
+    """Whose child each is, with the faults of :func:`nesting_faults`, which takes the same arguments."""
     grounds = _grounds(above)
     declared = _declared(children, grounds, column)
     label, doubt = _labels(children, declared, grounds, ruler, matching)
@@ -190,15 +205,8 @@ def nesting_faults(
     ]
     chosen = np.flatnonzero(doubt & (label >= 0))
     rows = at[chosen] + children.first
-    return faults + _taken(children.shapes.polygons[chosen], rows, label[chosen], grounds, ruler)
-
-
-def parents_of(
-    children: Layer, above: Layer, ruler: Ruler, *, column: str | None, matching: Matching | None = None
-) -> tuple[Grounds, Ints]:
-    """The parents, and for each usable child the position of its own among them (-1: none), as for nesting."""
-    grounds = _grounds(above)
-    return grounds, _labels(children, _declared(children, grounds, column), grounds, ruler, matching)[0]
+    faults += _taken(children.shapes.polygons[chosen], rows, label[chosen], grounds, ruler)
+    return Nesting(grounds, label, faults)
 
 
 # --- who is whose -----------------------------------------------------------------------------------------------------

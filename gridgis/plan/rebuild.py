@@ -16,7 +16,7 @@ from gridgis.plan.arrangement import around_faces
 from gridgis.plan.contested import Contested
 from gridgis.plan.receivers import STAYS
 from gridgis.plan.ruler import Bools, Floats
-from gridgis.plan.segments import GROUND, Ints, distinct
+from gridgis.plan.segments import GROUND, Ints, distinct, spans
 from gridgis.plan.tiling import Objects
 
 _Spot = tuple[float, float]
@@ -112,10 +112,8 @@ def _exchanged(contested: Contested, to: list[int]) -> tuple[Ints, Ints, Ints]:
     face, edge, side = around_faces(contested.plan, faced)
     order = np.argsort(face, kind="stable")
     face, edge, side = face[order], edge[order], side[order]
-    begin, end = np.searchsorted(face, at, "left"), np.searchsorted(face, at, "right")
-    length = end - begin
-    which = np.repeat(begin, length) + np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-    return np.repeat(who, length), edge[which], side[which] * np.repeat(gain, length)
+    which, of = spans(np.searchsorted(face, at, "left"), np.searchsorted(face, at, "right"))
+    return who[of], edge[which], side[which] * gain[of]
 
 
 def _nodes(contested: Contested, count: int, changed: Ints) -> _Nodes:

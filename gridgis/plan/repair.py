@@ -15,7 +15,7 @@ from gridgis.errors import SHOWN_IDS, InputError, SchemaError
 from gridgis.locate import GridLocator
 from gridgis.plan.contested import NOBODY, Contested, Given, Place, find_contested, rematched
 from gridgis.plan.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of
-from gridgis.plan.levels import nesting_faults, parent_column, parents_of, read_levels
+from gridgis.plan.levels import nesting, parent_column, read_levels
 from gridgis.plan.long_gaps import shared_gaps
 from gridgis.plan.mending_log import Transfer, mending_log
 from gridgis.plan.polygons import ground_of
@@ -324,12 +324,11 @@ def _levels(job: _Job, polygons: Objects, active: Ints) -> tuple[Place, Objects]
     there = np.flatnonzero(~shapely.is_empty(polygons))
     shapes = job.layer.shapes
     children = job.layer._replace(shapes=shapes._replace(polygons=polygons[there], rows=shapes.rows[active[there]]))
-    grounds, own = parents_of(children, job.above, job.place.ruler, column=job.column)
+    found = nesting(children, job.above, job.place.ruler, column=job.column)
     parent_of = np.full(len(polygons), NOBODY, dtype=np.int64)
-    parent_of[there] = own
-    faults = nesting_faults(children, job.above, job.place.ruler, column=job.column)
-    strays = [fault.geometry for fault in faults if len(fault.rows) == 3]
-    place = job.place._replace(parents=grounds.polygons, parent_of=parent_of)
+    parent_of[there] = found.parent_of
+    strays = [fault.geometry for fault in found.faults if len(fault.rows) == 3]
+    place = job.place._replace(parents=found.grounds.polygons, parent_of=parent_of)
     return place, np.array(strays, dtype=object)
 
 

@@ -202,7 +202,8 @@ def split_at_vertices(segments: Segments, tolerance: float) -> Network:
         In the units of the coordinates.
     """
     count = len(segments.owner)
-    points, tail, head = _points(segments, tolerance)
+    ends, _, tail, head = merged_ends(segments, tolerance)
+    points = _as_two(ends)
     on, point = _vertices_on(points, tail, head, tolerance)
     span = points[head[on]] - points[tail[on]]
     along = ((points[point] - points[tail[on]]) * span).sum(axis=1) / (span**2).sum(axis=1)
@@ -238,19 +239,32 @@ def distinct_pairs(first: Ints, second: Ints) -> tuple[Ints, Ints]:
     return key % span - 1, key // span
 
 
-def _points(segments: Segments, tolerance: float) -> tuple[Floats, Ints, Ints]:
-    """The distinct ends (near ones made one), and the positions of each segment's tail and head among them."""
-    ends = _as_one(np.concatenate([segments.start, segments.end]))
-    distinct, position = np.unique(ends, return_inverse=True)
-    points = _as_two(distinct)
-    near = cKDTree(points).query_pairs(tolerance, output_type="ndarray") if len(points) else np.empty((0, 2), int)
-    if len(near):
-        links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(points), len(points)))
-        _, group = connected_components(links, directed=False)
-        _, lowest = np.unique(group, return_index=True)
-        position = lowest[group][position]
+def merged_ends(segments: Segments, tolerance: float) -> tuple[NDArray[np.complex128], Ints, Ints, Ints]:
+    """The distinct ends (x + iy, sorted), which of them stands for each, and those of each segment's start and end."""
+    ends, position = np.unique(_as_one(np.concatenate([segments.start, segments.end])), return_inverse=True)
+    stand = first_of_near(_as_two(ends), tolerance)
+    position = stand[position]
     count = len(segments.owner)
-    return points, position[:count].astype(np.int64), position[count:].astype(np.int64)
+    return ends, stand, position[:count], position[count:]
+
+
+def first_of_near(points: Floats, tolerance: float) -> Ints:
+    """For each point the first one of those that hang together with it by steps of at most `tolerance`."""
+    near = cKDTree(points).query_pairs(tolerance, output_type="ndarray") if len(points) else np.empty((0, 2), int)
+    if len(near) == 0:
+        return np.arange(len(points), dtype=np.int64)
+    links = coo_array((np.ones(len(near)), (near[:, 0], near[:, 1])), shape=(len(points), len(points)))
+    _, group = connected_components(links, directed=False)
+    _, lowest = np.unique(group, return_index=True)
+    first: Ints = lowest[group]
+    return first
+
+
+def spans(begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """All numbers from each `begin` up to its `end`, one span after the other, and the span of each."""
+    count = end - begin
+    span = np.repeat(np.arange(len(count)), count)
+    return np.arange(len(span)) + (begin - np.cumsum(count) + count)[span], span
 
 
 def _vertices_on(points: Floats, tail: Ints, head: Ints, tolerance: float) -> tuple[Ints, Ints]:
