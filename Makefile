@@ -21,7 +21,7 @@ $(VENV)/.demo: setup.cfg pyproject.toml
 
 $(VENV)/.develop: $(VENV)/.demo
 	@echo "gridgis: installing the test tools ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,scale,test]'
 	@touch $@
 
 install: $(VENV)/.develop
@@ -44,7 +44,13 @@ test: system install lint
 	@echo "gridgis: the test suite ..."
 	@$(BIN)/python -m pytest
 
-bench: install
+# The peers that are measured beside ours.
+$(VENV)/.bench: $(VENV)/.develop
+	@echo "gridgis: installing the peers of the benchmarks ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,scale,test,bench]'
+	@touch $@
+
+bench: $(VENV)/.bench
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 docs: install

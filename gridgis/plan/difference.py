@@ -15,6 +15,7 @@ from gridgis.errors import GeometryError
 from gridgis.locate import GridLocator
 from gridgis.plan.loads import households_of
 from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.polygons import no_polygon
 from gridgis.plan.units import unique_codes
 from gridgis.schema import ids_of
 
@@ -110,7 +111,7 @@ class _Grids(NamedTuple):
 def _grids(frame: gpd.GeoDataFrame, source: str) -> _Grids:
     codes = unique_codes(frame, source)
     shapes: Shapes = shapely.force_2d(np.asarray(frame.geometry.array, dtype=object))
-    bad = ~np.isin(shapely.get_type_id(shapes), (3, 6)) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+    bad = no_polygon(shapes)
     if bad.any():
         raise GeometryError("not every grid is a valid polygon", source=source, ids=ids_of(frame, bad, "code"),
                             remedy="gridgis validate shows where; gridgis repair mends it.")  # fmt: skip

@@ -18,6 +18,7 @@ from gridgis.locate import GridLocator
 from gridgis.plan.loads import households_of
 from gridgis.plan.network import Floats, Ints, Shapes, metres_per_unit
 from gridgis.plan.partition import Plan, compactness
+from gridgis.plan.polygons import no_polygon
 from gridgis.plan.units import unique_codes
 from gridgis.schema import codes_as_text, ids_of
 
@@ -194,7 +195,7 @@ def open_plan(plan: Plan, *, houses: gpd.GeoDataFrame | None = None, code: str =
 
 def _shapes(blocks: gpd.GeoDataFrame) -> Shapes:
     shapes: Shapes = shapely.force_2d(np.asarray(blocks.geometry.array, dtype=object))
-    bad = ~np.isin(shapely.get_type_id(shapes), (3, 6)) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+    bad = no_polygon(shapes)
     if bad.any():
         raise GeometryError("not every block is a valid polygon", source="blocks", ids=ids_of(blocks, bad, "code"))
     faults = shapely.coverage_invalid_edges(shapes)

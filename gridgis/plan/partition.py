@@ -17,6 +17,7 @@ from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
 from gridgis.plan.blocks import reading_order
 from gridgis.plan.graph import CLASS_COST, MIN_SHARED_M, Graph, block_graph, components
 from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.polygons import no_polygon
 from gridgis.plan.shares import Norms, Share, Table, between, grids_wanted, kind_of, norms_of, share_all
 from gridgis.plan.units import unique_codes
 from gridgis.profile import Profile
@@ -146,7 +147,7 @@ def _table(blocks: gpd.GeoDataFrame, weight: str) -> Table:
         raise SchemaError("the table is empty", source="blocks", wanted="at least one block")
     codes = unique_codes(blocks, "blocks")
     shapes = np.asarray(blocks.geometry.array, dtype=object)
-    bad = ~np.isin(shapely.get_type_id(shapes), (3, 6)) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+    bad = no_polygon(shapes)
     if bad.any():
         raise GeometryError("not every block is a valid polygon", source="blocks", ids=ids_of(blocks, bad, "code"))
     if weight not in blocks.columns:

@@ -13,6 +13,7 @@ import shapely
 
 from gridgis.crs import require_crs
 from gridgis.errors import GeometryError, GridgisWarning, name_ids
+from gridgis.plan.ruler import Bools
 from gridgis.plan.segments import Ints
 from gridgis.plan.tiling import Fault, Objects
 from gridgis.schema import ids_of
@@ -50,6 +51,14 @@ def usable_polygons(grids: gpd.GeoDataFrame, labels: list[str], source: str = "g
     polygons[wrong] = mended(polygons[wrong])
     usable = ~shapely.is_empty(polygons)
     return Usable(polygons[usable], rows[usable].astype(np.int64), faults)
+
+
+def no_polygon(shapes: Objects) -> Bools:
+    """Which shapes are missing, empty, invalid or of another type than polygons."""
+    wrong: Bools = (
+        ~np.isin(shapely.get_type_id(shapes), _POLYGONS) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+    )
+    return wrong
 
 
 def _flat(shapes: Objects) -> Objects:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, PlanError, SchemaError
 from gridgis.plan.network import Floats, Ints, Shapes, flatten
+from gridgis.plan.polygons import no_polygon
 from gridgis.schema import check_key, codes_as_text, ids_of
 
 #: Units may stick out of the boundary, overlap or leave ground free in places that are smaller (m²) or narrower
@@ -56,7 +57,7 @@ def unique_codes(frame: pd.DataFrame, source: str) -> NDArray[Any]:
 
 def _polygons(frame: gpd.GeoDataFrame, source: str) -> Shapes:
     shapes: Shapes = shapely.force_2d(np.asarray(frame.geometry.array, dtype=object))
-    bad = ~np.isin(shapely.get_type_id(shapes), (3, 6)) | shapely.is_empty(shapes) | ~shapely.is_valid(shapes)
+    bad = no_polygon(shapes)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         found = "no geometry" if shapes[row] is None else shapely.is_valid_reason(shapes[row])
