@@ -42,7 +42,7 @@ lint: install
 
 test: system install lint
 	@echo "gridgis: the test suite ..."
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 # The peers that are measured beside ours.
 $(VENV)/.bench: $(VENV)/.develop

@@ -6,10 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 CI = os.environ.get("CI") == "true"
+
+# In CI the laws are tried with the same examples each time; elsewhere every run looks further.
+settings.register_profile("ci", derandomize=True)
+if CI:
+    settings.load_profile("ci")
 
 
 def _shared(name: str) -> Path:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -336,12 +338,35 @@ def test_one_message_and_nothing_changed(
     assert contents(tmp_path) == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="an administrator may write anywhere")
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter, for a test that gives up an administrator's rights."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def as_anybody() -> Iterator[None]:
+    """An administrator may write anywhere: without those rights until the end."""
+    administrator = os.geteuid() == 0
+    if administrator:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if administrator:
+            os.seteuid(0)
+
+
 @pytest.mark.parametrize("command", BOTH)
-def test_an_output_that_may_not_be_written(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, locked = good(tmp_path), made_folder(tmp_path, "locked")
-    locked.chmod(0o500)
-    assert run([command, str(path), "-o", str(locked / "out.gpkg")]) == 2
+def test_an_output_that_may_not_be_written(command: str, open_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, locked = good(open_folder), made_folder(open_folder, "locked")
+    assert run([command, str(path), "-o", str(open_folder / "out.gpkg")]) == 0
+    capsys.readouterr()
+    locked.chmod(0o555)
+    with as_anybody():
+        assert run([command, str(path), "-o", str(locked / "out.gpkg")]) == 2
     assert "out.gpkg: the file cannot be written; found Permission denied" in capsys.readouterr().err
     assert list(locked.iterdir()) == []
 

@@ -29,6 +29,9 @@ def replacing(*paths: Path) -> Iterator[Sequence[Path]]:
     goals = [_goal(path) for path in paths]
     beside = [goal.with_name(f".gridgis-{uuid4().hex}{goal.suffix}") for goal in goals]
     try:
+        for made in beside:  # the system says plainly why it will not; a database library would not
+            made.touch(exist_ok=False)
+            made.unlink()
         yield beside
         for made in beside:
             _to_disk(made)
