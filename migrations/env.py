@@ -19,6 +19,11 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[Fal
     return False
 
 
+def include_name(name: str | None, kind: str, _parents: Any) -> bool:
+    """Tables that PostGIS made are not ours."""
+    return not (kind == "table" and name == "spatial_ref_sys")
+
+
 attributes = context.config.attributes
 context.configure(
     connection=attributes["connection"],
@@ -27,6 +32,7 @@ context.configure(
     # SQLite changes a table by writing it anew.
     render_as_batch=True,
     render_item=render_item,
+    include_name=include_name,
     compare_type=True,
     transactional_ddl=True,
 )

@@ -49,7 +49,7 @@ class Published:
         self.settings: Mapping[str, str] = store.settings()
         grids = store.load("grid")
         if len(grids) == 0:
-            raise StoreError("the store holds no grids", source=store.path, remedy="Run gridgis build first.")
+            raise StoreError("the store holds no grids", source=store.name, remedy="Run gridgis build first.")
         # Sorted by code, so that the lowest code wins a border.
         kept = json.loads(self.settings.get("parameters") or "{}")
         self.parameters = Parameters(**{k: v for k, v in kept.items() if k in Parameters().as_dict()})

@@ -1,33 +1,27 @@
-"""Plans, people, boards and patrols in one file: what ``build`` leaves behind and the map reads.
+"""Plans, people, boards and patrols in one place: what ``build`` leaves behind and the map reads.
 
-A store is an SQLite file. :func:`open_store` makes or opens one, :meth:`Store.save` replaces whole tables in
-one transaction, :meth:`Store.load` gives them back as frames.
+A store is an SQLite file or a PostgreSQL database with PostGIS. :func:`open_store` makes or opens one,
+:meth:`Store.save` replaces whole tables in one transaction, :meth:`Store.load` gives them back as frames.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import pandas as pd
-from sqlalchemy import Engine, Table, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.engine import URL
+from sqlalchemy import Engine, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import NotFoundError, StoreError
 from gridgis.store import upgrades
+from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Revision, Saved, Setting
 from gridgis.store.rows import to_frame, to_rows
 
-__all__ = ["Store", "open_store"]
-
-#: How long a writer waits for another one, milliseconds.
-BUSY_MS = 10_000
+__all__ = ["BUSY_MS", "Store", "open_store"]
 
 
 class Store:
@@ -37,8 +31,9 @@ class Store:
     10 s at most.
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self.path = path
+    def __init__(self, place: Place, engine: Engine) -> None:
+        self.name = place.name
+        self.path = place.path
         self._engine = engine
 
     def __enter__(self) -> Store:
@@ -75,11 +70,11 @@ class Store:
         """
         unknown = sorted(set(tables) - set(TABLES))
         if unknown:
-            raise StoreError("no such table", source=self.path, found=", ".join(unknown), wanted=", ".join(TABLES))
+            raise StoreError("no such table", source=self.name, found=", ".join(unknown), wanted=", ".join(TABLES))
         chosen = dict(settings or {})
         odd = sorted(str(k) for k, v in chosen.items() if not (isinstance(k, str) and isinstance(v, str)))
         if odd:
-            raise StoreError("settings are text", source=self.path, found=f"other values for {', '.join(odd)}")
+            raise StoreError("settings are text", source=self.name, found=f"other values for {', '.join(odd)}")
         prepared = {name: to_rows(tables[name], TABLES[name]) for name in sorted(tables)}
         with self._told("written"), self._engine.begin() as connection:
             # The first statement writes: so the lock is taken at once, and waited for.
@@ -110,7 +105,7 @@ class Store:
             There is no table of that name.
         """
         if table not in TABLES:
-            raise NotFoundError("no such table", source=self.path, found=repr(table), wanted=", ".join(TABLES))
+            raise NotFoundError("no such table", source=self.name, found=repr(table), wanted=", ".join(TABLES))
         kept: Table = TABLES[table]
         with self._told("read"), self._engine.connect() as connection:
             rows = connection.execute(select(kept).order_by(kept.c.row)).all()
@@ -143,7 +138,7 @@ class Store:
         except SQLAlchemyError as error:
             raise StoreError(
                 f"the store cannot be {done}: {getattr(error, 'orig', None) or error}",
-                source=self.path,
+                source=self.name,
                 remedy="What was saved before is whole. Make room on the disk; see who holds the file.",
             ) from error
 
@@ -154,14 +149,16 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
     Parameters
     ----------
     where : str or Path
-        A file. Database addresses (``postgresql://…``) are refused: this version keeps stores in files.
+        A file, or the address of a PostgreSQL database with PostGIS (``postgresql://user@host/database``). Leave a
+        password to the environment (PGPASSWORD) or a password file.
     create : bool
-        Make the file by running the migrations if it does not exist or is empty. An existing store is opened.
+        Run the migrations if the file does not exist, or the file or database is empty. An existing store is opened.
 
     Raises
     ------
     StoreError
-        There is no such file; it is no store of gridgis, or one of another version; it cannot be written.
+        There is no such file or database; it is no store of gridgis, or one of another version; it cannot be written;
+        PostGIS is missing in the database.
 
     Examples
     --------
@@ -171,64 +168,37 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
     ...     store.settings(), store.revision(), store.tables()["grid"]
     ({'title': '清华园街道'}, 1, 0)
     """
-    path = _file(where)
-    missing = not path.exists()
+    place = place_of(where)
+    missing = place.path is not None and not place.path.exists()
     if missing and not create:
         raise StoreError(
-            "there is no such store", source=path, remedy="Make one with gridgis build, or check the path."
+            "there is no such store", source=place.name, remedy="Make one with gridgis build, or check the path."
         )
-    if missing and not path.parent.is_dir():
-        raise StoreError("the folder of the store does not exist", source=path, remedy="Make it first.")
-    state = upgrades.state(path)
-    if state == "empty" and not create:
-        raise StoreError("the file is empty, not a store", source=path, remedy="Make one with gridgis build.")
-    engine = _engine(path)
-    if state == "empty":
-        _make(path, engine, remove=missing)
-    return Store(path, engine)
+    if missing and place.path is not None and not place.path.parent.is_dir():
+        raise StoreError("the folder of the store does not exist", source=place.name, remedy="Make it first.")
+    engine = engine_of(place)
+    try:
+        state = upgrades.state(place.path) if place.path is not None else upgrades.state_of_database(engine, place.name)
+        if state == "empty" and not create:
+            what = "file" if place.path is not None else "database"
+            raise StoreError(f"the {what} is empty, not a store", source=place.name,
+                             remedy="Make one with gridgis build.")  # fmt: skip
+        if state == "empty":
+            _make(place, engine, remove=missing)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(place, engine)
 
 
-def _file(where: str | Path) -> Path:
-    if "://" in str(where):
-        scheme = str(where).partition("://")[0]
-        raise StoreError(
-            "this version keeps stores in files",
-            found=f"a database address ({scheme}://…)",
-            wanted="the path of a file, such as out/gridgis.gpkg",
-        )
-    path = Path(where)
-    if path.is_dir():
-        raise StoreError("a store is a file", source=path, found="a folder")
-    return path
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), json_serializer=partial(json.dumps, ensure_ascii=False)
-    )
-
-    @event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _record: Any) -> None:
-        # Python's driver would begin transactions by itself, and not before DDL: SQLAlchemy does it below.
-        connection.isolation_level = None
-        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
-
-
-def _make(path: Path, engine: Engine, *, remove: bool) -> None:
+def _make(place: Place, engine: Engine, *, remove: bool) -> None:
     """Run the migrations in one transaction; a file that was not there before is not left half made."""
     try:
         upgrades.upgrade(engine)
     except BaseException as error:
         engine.dispose()
-        if remove:
-            path.unlink(missing_ok=True)
+        if remove and place.path is not None:
+            place.path.unlink(missing_ok=True)
         if isinstance(error, SQLAlchemyError):
-            raise StoreError(f"the store cannot be made: {error}", source=path) from error
+            raise StoreError(f"the store cannot be made: {error}", source=place.name) from error
         raise

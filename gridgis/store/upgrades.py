@@ -9,7 +9,8 @@ from typing import Literal
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import StoreError
 
@@ -17,6 +18,8 @@ from gridgis.errors import StoreError
 HEAD = "0001"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
+#: Tables that PostGIS makes.
+_OF_POSTGIS = {"spatial_ref_sys"}
 #: The name of the folder migrations/ in an installed gridgis.
 _PACKAGE = "gridgis_migrations"
 
@@ -74,13 +77,43 @@ def state(path: Path) -> Literal["current", "empty"]:
     """
     if not path.exists() or path.stat().st_size == 0:
         return "empty"
-    version = _version(path)
+    return _judged(_version(path), str(path))
+
+
+def state_of_database(engine: Engine, name: str) -> Literal["current", "empty"]:
+    """Whether a PostgreSQL database holds a store of this version, or nothing. It is only read.
+
+    Raises
+    ------
+    StoreError
+        It cannot be reached; it has no PostGIS; it holds other tables, or a store of another version.
+    """
+    try:
+        with engine.connect() as connection:
+            if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")).scalar() is None:
+                raise StoreError("the database has no PostGIS", source=name,
+                                 remedy="Run CREATE EXTENSION postgis in it, as its owner.")  # fmt: skip
+            tables = sorted(set(inspect(connection).get_table_names()) - _OF_POSTGIS)
+            if VERSION_TABLE in tables:
+                version = connection.execute(text("SELECT version_num FROM gridgis_version")).scalar()
+                return _judged(str(version or "(none)"), name)
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database cannot be reached: {getattr(error, 'orig', None) or error}", source=name,
+                         remedy="Check the address, and that the server runs.") from error  # fmt: skip
+    if tables:
+        raise StoreError("the database is no store of gridgis", source=name,
+                         found=f"the tables {', '.join(tables[:5])}",
+                         remedy="Check the address; give the store a database of its own.")  # fmt: skip
+    return "empty"
+
+
+def _judged(version: str | None, name: str) -> Literal["current", "empty"]:
     if version is None:
         return "empty"
     if version != HEAD:
         raise StoreError(
             "the store was made by another version of gridgis",
-            source=path,
+            source=name,
             found=f"revision {version}",
             wanted=f"revision {HEAD}",
             remedy="Open it with the version that made it, or a later one.",
