@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyogrio
 import pytest
 import shapely
 import shapes
@@ -23,18 +25,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from postgres import Server
-from sqlalchemy import Connection, create_engine, event, inspect
+from sqlalchemy import Connection, create_engine, event, inspect, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from gridgis import schema
 from gridgis.errors import CRSError, GeometryError, NotFoundError, SchemaError, StoreError
 from gridgis.store import Store, open_store, upgrades
+from gridgis.store.engines import engine_of, place_of
+from gridgis.store.geopackage import from_blob, to_blob
 from gridgis.store.models import TABLES
 from gridgis.store.types import Shape, UTCTime
 
 DAY = pd.Timestamp("2026-03-02")
-TIME = pd.Timestamp("2026-03-02T00:30:00.123456Z")
+TIME = pd.Timestamp("2026-03-02T00:30:00.123Z")
 
 
 @pytest.fixture(params=["file", "postgis"])
@@ -80,10 +84,21 @@ def houses(n: int = 3) -> gpd.GeoDataFrame:
     )
 
 
+def any_shape() -> st.SearchStrategy[Any]:
+    """Points, lines, polygons and collections, empty ones too."""
+    x = st.floats(-180, 180)
+    points = st.builds(shapely.Point, x, x)
+    lines = st.lists(st.tuples(x, x), min_size=2, max_size=4).map(shapely.LineString)
+    boxes = st.tuples(x, x, x, x).map(lambda t: shapely.box(*t))
+    empty = st.sampled_from(["POINT EMPTY", "POLYGON EMPTY", "GEOMETRYCOLLECTION EMPTY"]).map(shapely.from_wkt)
+    one = st.one_of(points, lines, boxes, empty)
+    return st.one_of(one, st.lists(one, max_size=3).map(shapely.GeometryCollection))
+
+
 def a_frame_of(name: str) -> pd.DataFrame:
     """Two rows of a table with every column of its model filled in the first."""
     values: dict[str, Any] = {
-        "VARCHAR": "甲", "INTEGER": 3, "DOUBLE PRECISION": 0.1, "BOOLEAN": True, "DATE": DAY, "JSON": ("a", "b"),
+        "TEXT": "甲", "INTEGER": 3, "DOUBLE PRECISION": 0.1, "BOOLEAN": True, "DATE": DAY, "JSON": ("a", "b"),
         "TIMESTAMP WITH TIME ZONE": TIME,
     }  # fmt: skip
     chosen = {"class": "main", "compound_kind": "mixed", "kind": "managed" if name == "compound" else "甲"}
@@ -414,7 +429,7 @@ def test_a_store_of_a_newer_version_is_refused(file: Store) -> None:
         connection.execute("UPDATE gridgis_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        StoreError, match="made by another version of gridgis; found revision 9999; wanted revision 0001"
+        StoreError, match="made by another version of gridgis; found revision 9999; wanted revision 0002"
     ):
         open_store(file.path, create=True)
 
@@ -479,6 +494,32 @@ def test_down_and_up_again_with_data(store: Store, where: str) -> None:
     assert store.tables()["grid"] == 9
 
 
+def test_a_file_of_the_first_version_becomes_a_geopackage_and_back(tmp_path: Path) -> None:
+    engine = engine_of(place_of(tmp_path / "old.sqlite"))
+    upgrades.upgrade(engine, "0001")
+    square, moment = shapely.box(116, 40, 116.1, 40.1), "2026-03-02 00:30:00.123000"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO grid (row, code, extra, geometry) VALUES (1, '甲', ?, ?), (2, '乙', NULL, NULL)",
+            ('{"theirs": "丙"}', shapely.to_wkb(square)),
+        )
+        connection.exec_driver_sql("INSERT INTO patrol (row, staff, start) VALUES (1, 'w1', ?)", (moment,))
+    upgrades.upgrade(engine)
+    with engine.connect() as connection:
+        grids = connection.execute(select(TABLES["grid"]).order_by("row")).all()
+        start = connection.execute(select(TABLES["patrol"].c.start)).scalar_one()
+    assert [(g.code, g.extra, g.geometry) for g in grids] == [("甲", {"theirs": "丙"}, square), ("乙", None, None)]
+    assert start == TIME
+    assert pyogrio.read_info(tmp_path / "old.sqlite", layer="grid", force_total_bounds=True)[
+        "total_bounds"
+    ] == pytest.approx(square.bounds)
+    upgrades.downgrade(engine, "0001")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT geometry FROM grid").scalars().all() == [shapely.to_wkb(square), None]
+        assert connection.exec_driver_sql("SELECT start FROM patrol").scalar_one() == moment
+    engine.dispose()
+
+
 def test_an_upgrade_that_fails_leaves_no_half_of_it(store: Store) -> None:
     upgrades.downgrade(store._engine, "base")
 
@@ -508,3 +549,50 @@ def test_the_same_model_speaks_postgis() -> None:
     assert Shape().process_result_value(element, dialect) == point
     moment = TIME.to_pydatetime()
     assert UTCTime().process_bind_param(moment, dialect) == moment
+
+
+# --- the file is a GeoPackage -----------------------------------------------------------------------------------------
+
+
+def test_other_programs_open_the_file_as_it_stands(file: Store) -> None:
+    file.save({"grid": grids(), "house": houses(), "patrol": pd.DataFrame({"staff": ["1"], "start": [TIME]})})
+    layers = dict(pyogrio.list_layers(file.path).tolist())
+    assert set(layers) == set(TABLES)
+    assert layers["grid"] == "Unknown"
+    assert layers["staff"] is None
+    told = pyogrio.read_info(file.path, layer="grid", force_total_bounds=True)
+    assert (told["crs"], told["features"]) == ("EPSG:4326", 9)
+    assert told["total_bounds"] == pytest.approx(grids().total_bounds)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in TABLES:
+            pyogrio.read_dataframe(file.path, layer=name)
+        read = pyogrio.read_dataframe(file.path, layer="grid")
+        assert gpd.read_file(file.path, layer="house")["address"].tolist() == houses()["address"].tolist()
+        assert pyogrio.read_dataframe(file.path, layer="patrol")["start"][0] == TIME
+    assert (shapely.get_coordinates(read.geometry) == shapely.get_coordinates(grids().geometry)).all()
+
+
+def test_the_file_says_that_it_is_a_geopackage(file: Store) -> None:
+    with file._engine.connect() as connection:
+        told = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("application_id", "user_version")]
+        assert told == [int.from_bytes(b"GPKG", "big"), 10300]
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        systems = connection.exec_driver_sql("SELECT srs_id FROM gpkg_spatial_ref_sys ORDER BY 1").scalars().all()
+        kinds = connection.exec_driver_sql("SELECT DISTINCT type FROM pragma_table_info('grid')").scalars().all()
+    assert systems == [-1, 0, 4326]
+    assert set(kinds) <= {"INTEGER", "TEXT", "DOUBLE", "GEOMETRY"}
+
+
+@given(shape=any_shape())
+def test_law_a_blob_is_read_by_others_and_read_back(shape: Any) -> None:
+    blob = to_blob(shape, 4326)
+    assert shapely.equals_identical(from_blob(blob), shape)
+    assert blob[:2] == b"GP"
+
+
+@pytest.mark.parametrize("blob", [b"", b"GP", b"GP\0\1", b"PG\0\1\0\0\0\0", b"GP\0\xff\0\0\0\0"])
+def test_what_is_no_blob_is_refused(blob: bytes) -> None:
+    with pytest.raises(ValueError, match="no geometry of a GeoPackage"):
+        from_blob(blob)

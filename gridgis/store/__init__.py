@@ -7,7 +7,7 @@ A store is an SQLite file or a PostgreSQL database with PostGIS. :func:`open_sto
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +16,7 @@ from sqlalchemy import Engine, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import NotFoundError, StoreError
-from gridgis.store import upgrades
+from gridgis.store import geopackage, upgrades
 from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Revision, Saved, Setting
 from gridgis.store.rows import to_frame, to_rows
@@ -85,6 +85,8 @@ class Store:
                 connection.execute(insert(Saved).values(name=name, columns=note))
                 if rows:
                     connection.execute(insert(TABLES[name]), rows)
+                if connection.dialect.name == "sqlite":
+                    geopackage.note_change(connection, TABLES[name], (row.get("geometry") for row in rows))
             if chosen:
                 connection.execute(delete(Setting).where(Setting.key.in_(list(chosen))))
                 connection.execute(insert(Setting), [{"key": k, "value": chosen[k]} for k in sorted(chosen)])
@@ -195,6 +197,10 @@ def _make(place: Place, engine: Engine, *, remove: bool) -> None:
     """Run the migrations in one transaction; a file that was not there before is not left half made."""
     try:
         upgrades.upgrade(engine)
+        if place.path is not None:
+            # Other programs look at the head of the file itself, not at what waits beside it.
+            with closing(engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException as error:
         engine.dispose()
         if remove and place.path is not None:

@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gridgis.errors import StoreError
+from gridgis.store.types import Blob
 
 #: How long a writer waits for another one, milliseconds.
 BUSY_MS = 10_000
@@ -77,6 +78,8 @@ def engine_of(place: Place) -> Engine:
         # A connection that went stale in the pool is noticed before it is used.
         return create_engine(place.url, json_serializer=serializer, pool_pre_ping=True)
     engine = create_engine(URL.create("sqlite", database=str(place.path)), json_serializer=serializer)
+    # To GeoAlchemy2 a column of this type is one of SpatiaLite; here it is bytes.
+    engine.dialect.ischema_names = {**engine.dialect.ischema_names, "GEOMETRY": Blob}  # type: ignore[attr-defined]
 
     @event.listens_for(engine, "connect")
     def _set_up(connection: Any, _record: Any) -> None:

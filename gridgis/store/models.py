@@ -9,10 +9,10 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Double, MetaData, String, Table
+from sqlalchemy import Double, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from gridgis.store.types import Shape, UTCTime
+from gridgis.store.types import Document, Shape, UTCTime
 
 #: Names for constraints, so that a migration can name what it changes.
 NAMING = {
@@ -26,9 +26,10 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy as a class attribute)
         datetime: UTCTime,
+        str: Text(),
         float: Double(),
-        dict[str, Any]: JSON(none_as_null=True),
-        list[str]: JSON(none_as_null=True),
+        dict[str, Any]: Document(),
+        list[str]: Document(),
     }
 
 
@@ -54,7 +55,7 @@ class Load:
 
 
 def _key() -> Mapped[str]:
-    return mapped_column(String, unique=True)
+    return mapped_column(Text, unique=True)
 
 
 class Setting(Base):
@@ -89,7 +90,7 @@ class Unit(Rows, Placed, Base):
 
 class Barrier(Rows, Placed, Base):
     __tablename__ = "barrier"
-    class_: Mapped[str] = mapped_column("class", String)
+    class_: Mapped[str] = mapped_column("class", Text)
     name: Mapped[str | None]
 
 

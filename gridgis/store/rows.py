@@ -11,11 +11,11 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from sqlalchemy import JSON, Boolean, Column, Date, Float, Integer, String, Table
+from sqlalchemy import Boolean, Column, Date, Float, Integer, String, Table
 
 from gridgis import crs, schema
 from gridgis.errors import SchemaError, StoreError
-from gridgis.store.types import UTCTime
+from gridgis.store.types import Document, UTCTime
 
 #: Columns of every table that are the store's own.
 _OWN = ("row", "extra", "geometry")
@@ -173,7 +173,7 @@ def _moment(value: Any) -> datetime:
     moment = pd.Timestamp(value)
     if moment.tzinfo is None:
         raise ValueError(f"{value} has no zone")
-    whole: datetime = moment.floor("us").to_pydatetime()
+    whole: datetime = moment.floor("ms").to_pydatetime()
     return whole
 
 
@@ -183,7 +183,7 @@ _INTO: dict[type, Callable[[Any], Any]] = {
     Integer: _whole,
     Float: _number,
     Date: _day,
-    JSON: list,
+    Document: list,
     String: str,
 }
 _WANTED = {
@@ -192,7 +192,7 @@ _WANTED = {
     Integer: "whole numbers",
     Float: "numbers",
     Date: "dates",
-    JSON: "lists",
+    Document: "lists",
     String: "text",
 }
 
@@ -214,7 +214,7 @@ def _series(values: Sequence[Any], column: Column[Any]) -> pd.Series:
         return pd.Series(values, dtype="Int64" if gone else "int64")
     if kind is Boolean:
         return pd.Series(values, dtype="boolean" if gone else "bool")
-    if kind is JSON:
+    if kind is Document:
         values = [None if value is None else tuple(value) for value in values]
     return pd.Series(values, dtype=object)
 

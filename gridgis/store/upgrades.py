@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gridgis.errors import StoreError
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0001"
+HEAD = "0002"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
 #: Tables that PostGIS makes.
