@@ -495,7 +495,7 @@ def test_down_and_up_again_with_data(store: Store, where: str) -> None:
 
 
 def test_a_file_of_the_first_version_becomes_a_geopackage_and_back(tmp_path: Path) -> None:
-    engine = engine_of(place_of(tmp_path / "old.sqlite"))
+    engine = engine_of(place_of(tmp_path / "old.gpkg"))
     upgrades.upgrade(engine, "0001")
     square, moment = shapely.box(116, 40, 116.1, 40.1), "2026-03-02 00:30:00.123000"
     with engine.begin() as connection:
@@ -510,9 +510,8 @@ def test_a_file_of_the_first_version_becomes_a_geopackage_and_back(tmp_path: Pat
         start = connection.execute(select(TABLES["patrol"].c.start)).scalar_one()
     assert [(g.code, g.extra, g.geometry) for g in grids] == [("甲", {"theirs": "丙"}, square), ("乙", None, None)]
     assert start == TIME
-    assert pyogrio.read_info(tmp_path / "old.sqlite", layer="grid", force_total_bounds=True)[
-        "total_bounds"
-    ] == pytest.approx(square.bounds)
+    told = pyogrio.read_info(tmp_path / "old.gpkg", layer="grid", force_total_bounds=True)
+    assert told["total_bounds"] == pytest.approx(square.bounds)
     upgrades.downgrade(engine, "0001")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT geometry FROM grid").scalars().all() == [shapely.to_wkb(square), None]
