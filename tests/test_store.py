@@ -429,7 +429,7 @@ def test_a_store_of_a_newer_version_is_refused(file: Store) -> None:
         connection.execute("UPDATE gridgis_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        StoreError, match="made by another version of gridgis; found revision 9999; wanted revision 0002"
+        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0002"
     ):
         open_store(file.path, create=True)
 
@@ -485,7 +485,7 @@ def test_down_and_up_again_with_data(store: Store, where: str) -> None:
     upgrades.downgrade(store._engine, "base")
     with store._engine.connect() as connection:
         assert tables_of(connection) == ["gridgis_version"]
-    with pytest.raises(StoreError, match=r"another version of gridgis; found revision \(none\)"):
+    with pytest.raises(StoreError, match=r"an older version of gridgis; found revision \(none\)"):
         open_store(where)
     upgrades.upgrade(store._engine)
     check(store)

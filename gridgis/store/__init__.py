@@ -21,7 +21,7 @@ from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Revision, Saved, Setting
 from gridgis.store.rows import to_frame, to_rows
 
-__all__ = ["BUSY_MS", "Store", "open_store"]
+__all__ = ["BUSY_MS", "Store", "create_store", "open_store", "upgrade_store"]
 
 
 class Store:
@@ -180,7 +180,7 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
         raise StoreError("the folder of the store does not exist", source=place.name, remedy="Make it first.")
     engine = engine_of(place)
     try:
-        state = upgrades.state(place.path) if place.path is not None else upgrades.state_of_database(engine, place.name)
+        state = upgrades.state(place, engine)
         if state == "empty" and not create:
             what = "file" if place.path is not None else "database"
             raise StoreError(f"the {what} is empty, not a store", source=place.name,
@@ -191,6 +191,55 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
         engine.dispose()
         raise
     return Store(place, engine)
+
+
+def create_store(where: str | Path) -> Store:
+    """Make a store where there is none yet.
+
+    Raises
+    ------
+    StoreError
+        There is one already, or as :func:`open_store`.
+    """
+    place = place_of(where)
+    engine = engine_of(place)
+    try:
+        there = upgrades.version_of(place, engine)
+    finally:
+        engine.dispose()
+    if there is not None:
+        raise StoreError("there is a store already", source=place.name, remedy="Nothing was changed.")
+    return open_store(where, create=True)
+
+
+def upgrade_store(where: str | Path) -> tuple[str, str]:
+    """Bring a store of an older version up to this one, in one transaction.
+
+    Returns
+    -------
+    (str, str)
+        The revision that it had and the one that it has: equal, where nothing had to be done.
+
+    Raises
+    ------
+    StoreError
+        There is no store; it is one of a newer version; a step fails. It is then as it was.
+    """
+    place = place_of(where)
+    engine = engine_of(place)
+    try:
+        before = upgrades.version_of(place, engine)
+        if before is None:
+            raise StoreError("there is no such store", source=place.name, remedy="gridgis store init makes one.")
+        if before not in (*upgrades.revisions(), upgrades.NONE):
+            upgrades.state(place, engine)  # says that it is newer
+        upgrades.upgrade(engine)
+    except SQLAlchemyError as error:
+        raise StoreError(f"the store cannot be brought up: {getattr(error, 'orig', None) or error}",
+                         source=place.name, remedy="It is as it was.") from error  # fmt: skip
+    finally:
+        engine.dispose()
+    return before, upgrades.HEAD
 
 
 def _make(place: Place, engine: Engine, *, remove: bool) -> None:

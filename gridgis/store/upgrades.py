@@ -9,15 +9,19 @@ from typing import Literal
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import StoreError
+from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
 HEAD = "0002"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
+#: What stands for the revision of a store that was taken back to before the first one.
+NONE = "(none)"
 #: Tables that PostGIS makes.
 _OF_POSTGIS = {"spatial_ref_sys"}
 #: The name of the folder migrations/ in an installed gridgis.
@@ -67,27 +71,47 @@ def downgrade(engine: Engine, to: str) -> None:
         command.downgrade(settings, to)
 
 
-def state(path: Path) -> Literal["current", "empty"]:
-    """Whether a file is a store of this version, or is empty or missing. It is only read.
+def revisions() -> list[str]:
+    """The revisions that this version of gridgis knows, the oldest first."""
+    known = [script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()]
+    return known[::-1]
+
+
+def state(place: Place, engine: Engine) -> Literal["current", "empty"]:
+    """Whether a place holds a store of this version, or nothing. It is only read.
 
     Raises
     ------
     StoreError
-        It is no SQLite file, no store of gridgis, or a store of another version of it.
+        It is no store of gridgis, or one of another version: an older one can be brought up, a newer one cannot be
+        opened. A database cannot be reached, or has no PostGIS.
     """
-    if not path.exists() or path.stat().st_size == 0:
+    version = version_of(place, engine)
+    if version is None:
         return "empty"
-    return _judged(_version(path), str(path))
+    if version == HEAD:
+        return "current"
+    if version in revisions() or version == NONE:
+        raise StoreError(
+            "the store was made by an older version of gridgis", source=place.name, found=f"revision {version}",
+            wanted=f"revision {HEAD}", remedy="Take a copy of it, then run gridgis store upgrade.",
+        )  # fmt: skip
+    raise StoreError(
+        "the store was made by a newer version of gridgis", source=place.name, found=f"revision {version}",
+        wanted=f"revision {HEAD}", remedy="Open it with the version that made it, or a later one.",
+    )  # fmt: skip
 
 
-def state_of_database(engine: Engine, name: str) -> Literal["current", "empty"]:
-    """Whether a PostgreSQL database holds a store of this version, or nothing. It is only read.
+def version_of(place: Place, engine: Engine) -> str | None:
+    """The revision that a store says it has; None where there is nothing yet. Errors as :func:`state`."""
+    if place.path is None:
+        return _version_of_database(engine, place.name)
+    if not place.path.exists() or place.path.stat().st_size == 0:
+        return None
+    return _version_of_file(place.path)
 
-    Raises
-    ------
-    StoreError
-        It cannot be reached; it has no PostGIS; it holds other tables, or a store of another version.
-    """
+
+def _version_of_database(engine: Engine, name: str) -> str | None:
     try:
         with engine.connect() as connection:
             if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")).scalar() is None:
@@ -96,7 +120,7 @@ def state_of_database(engine: Engine, name: str) -> Literal["current", "empty"]:
             tables = sorted(set(inspect(connection).get_table_names()) - _OF_POSTGIS)
             if VERSION_TABLE in tables:
                 version = connection.execute(text("SELECT version_num FROM gridgis_version")).scalar()
-                return _judged(str(version or "(none)"), name)
+                return str(version or NONE)
     except SQLAlchemyError as error:
         raise StoreError(f"the database cannot be reached: {getattr(error, 'orig', None) or error}", source=name,
                          remedy="Check the address, and that the server runs.") from error  # fmt: skip
@@ -104,24 +128,10 @@ def state_of_database(engine: Engine, name: str) -> Literal["current", "empty"]:
         raise StoreError("the database is no store of gridgis", source=name,
                          found=f"the tables {', '.join(tables[:5])}",
                          remedy="Check the address; give the store a database of its own.")  # fmt: skip
-    return "empty"
+    return None
 
 
-def _judged(version: str | None, name: str) -> Literal["current", "empty"]:
-    if version is None:
-        return "empty"
-    if version != HEAD:
-        raise StoreError(
-            "the store was made by another version of gridgis",
-            source=name,
-            found=f"revision {version}",
-            wanted=f"revision {HEAD}",
-            remedy="Open it with the version that made it, or a later one.",
-        )
-    return "current"
-
-
-def _version(path: Path) -> str | None:
+def _version_of_file(path: Path) -> str | None:
     """The revision that a file says it has; None for an SQLite file without tables (a store not yet made)."""
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
@@ -146,4 +156,4 @@ def _version(path: Path) -> str | None:
         )
     if not tables:
         return None
-    return str(found[0]) if found else "(none)"
+    return str(found[0]) if found else NONE

@@ -1,0 +1,131 @@
+"""gridgis store: make, check, bring up, back up, restore and copy a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gridgis.cli import options
+
+if TYPE_CHECKING:
+    from gridgis.store.digests import Digest
+
+
+@click.group("store")
+def command() -> None:
+    """库：建立、检查、升级、备份、恢复、复制。A store: a file, or postgresql://user@host/database with PostGIS."""
+
+
+@command.command("init")
+@click.argument("store")
+def init(store: str) -> None:
+    """建立空库。Make an empty store: a file, or the tables in an empty database."""
+    from gridgis.store import create_store
+
+    create_store(store).close()
+    click.echo(f"已建立 made: {_shown(store)}", err=True)
+
+
+@command.command("upgrade")
+@click.argument("store")
+def upgrade(store: str) -> None:
+    """升级旧版的库，一次完成或不变。Bring a store of an older version up, all or nothing."""
+    from gridgis.store import upgrade_store
+
+    before, after = upgrade_store(store)
+    if before == after:
+        click.echo(f"已是最新 up to date: {after}")
+    else:
+        click.echo(f"已升级 brought up: {before} → {after}")
+
+
+@command.command("check")
+@click.argument("store")
+@options.as_json
+def check(store: str, as_json: bool) -> int:
+    """检查库是否完好；有问题时退出码为 1。Read a store from end to end; exit code 1 when something is wrong."""
+    from gridgis.store.checking import check as check_store
+
+    held, faults = check_store(store)
+    if as_json:
+        tables = {name: {"rows": found.rows, "checksum": found.checksum} for name, found in held.items()}
+        told = [{"table": fault.table, "message": fault.message} for fault in faults]
+        options.echo_json({"whole": not faults, "tables": tables, "faults": told})
+    else:
+        _echo(held)
+        if faults:
+            rows = [(fault.table or "–", fault.message) for fault in faults]
+            options.echo_table("问题 faults", ["表 table", "问题 fault"], rows)
+        else:
+            click.echo("完好 whole")
+    return 1 if faults else 0
+
+
+@command.command("backup")
+@click.argument("store")
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(store: str, file: Path) -> None:
+    """备份到文件（使用中也可以）。Write a store to FILE while it is in use; FILE.manifest.json says what is in it."""
+    from gridgis.store.moving import backup as write_backup
+
+    _echo(write_backup(store, file))
+    options.echo_written(file)
+
+
+@command.command("restore")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("store")
+def restore(file: Path, store: str) -> None:
+    """从备份恢复到空库。Bring a backup back into an empty store, proven by its counts and checksums."""
+    from gridgis.store.moving import restore as bring_back
+
+    _echo(bring_back(file, store))
+    click.echo(f"已恢复 restored: {_shown(store)}", err=True)
+
+
+@command.command("copy")
+@click.argument("source")
+@click.argument("goal")
+def copy(source: str, goal: str) -> None:
+    """复制整个库，文件与数据库之间均可。Copy a store into an empty one, file or database, either way."""
+    from gridgis.store.moving import copy as copy_store
+
+    with _progress() as told:
+        held = copy_store(source, goal, told)
+    _echo(held)
+    click.echo(f"已复制，条数与校验和一致 copied, counts and checksums are equal: {_shown(goal)}", err=True)
+
+
+class _Told:
+    """Rows by table, on the terminal's error stream."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.status import Status
+
+        self.status = Status("…", console=Console(stderr=True))
+
+    def __call__(self, table: str, rows: int) -> None:
+        self.status.update(f"{table}: {rows:,}")
+
+
+@contextmanager
+def _progress() -> Iterator[_Told]:
+    told = _Told()
+    with told.status:
+        yield told
+
+
+def _echo(held: Mapping[str, Digest]) -> None:
+    rows = [(name, f"{found.rows:,}", found.checksum[:12]) for name, found in sorted(held.items()) if found.rows]
+    options.echo_table("表 tables", ["表 table", "条 rows", "校验和 checksum"], rows)
+
+
+def _shown(store: str) -> str:
+    from gridgis.store.engines import place_of
+
+    return place_of(store).name
