@@ -77,10 +77,14 @@ def _of_a_table(connection: Connection, table: Table, *, listed: bool) -> tuple[
 
 
 def _of_the_file(connection: Connection) -> list[Fault]:
-    told = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-    faults = [Fault("", f"the file is damaged: {line}") for line in told if line != "ok"]
+    try:
+        told = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    except SQLAlchemyError as error:
+        told = [str(getattr(error, "orig", None) or error)]
+    if told != ["ok"]:
+        return [Fault("", f"the file is damaged: {line}") for line in told]
     loose = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
-    return faults + [Fault(str(row[0]), f"row {row[1]} refers to a row of {row[2]} that is gone") for row in loose]
+    return [Fault(str(row[0]), f"row {row[1]} refers to a row of {row[2]} that is gone") for row in loose]
 
 
 def _of_shapes(table: Table, shapes: list[tuple[Any, Any]]) -> list[Fault]:
@@ -117,7 +121,10 @@ def _of_names(connection: Connection) -> list[Fault]:
         there = select(TABLES[other].c[key])
         said = TABLES[name].c[column]
         query = select(said).where(said.is_not(None), said.not_in(there)).distinct().order_by(said)
-        unknown = connection.execute(query).scalars().all()
+        try:
+            unknown = connection.execute(query).scalars().all()
+        except SQLAlchemyError:
+            continue  # one of both cannot be read, which is a fault of its own
         if unknown:
             faults.append(Fault(name, f"{column} names what is not in {other} ({name_ids(unknown)})"))
     return faults
