@@ -7,7 +7,7 @@ A store is an SQLite file or a PostgreSQL database with PostGIS. :func:`open_sto
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -246,10 +246,6 @@ def _make(place: Place, engine: Engine, *, remove: bool) -> None:
     """Run the migrations in one transaction; a file that was not there before is not left half made."""
     try:
         upgrades.upgrade(engine)
-        if place.path is not None:
-            # Other programs look at the head of the file itself, not at what waits beside it.
-            with closing(engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException as error:
         engine.dispose()
         if remove and place.path is not None:

@@ -20,6 +20,9 @@ NAMED = (
     ("house", "grid", "grid", "code"), ("building", "grid", "grid", "code"), ("block", "grid", "grid", "code"),
     ("board", "grid", "grid", "code"), ("posting", "grid", "grid", "code"), ("posting", "staff", "staff", "id"),
     ("house", "building", "building", "code"), ("person", "house", "house", "code"),
+    ("household", "house", "house", "code"), ("segment", "grid", "grid", "code"),
+    ("responsibility_block", "grid", "grid", "code"), ("matter", "grid", "grid", "code"),
+    ("leave", "staff", "staff", "id"), ("visit", "staff", "staff", "id"),
 )  # fmt: skip
 
 

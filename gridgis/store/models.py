@@ -177,6 +177,67 @@ class Board(Rows, Placed, Base):
     checked_on: Mapped[date | None]
 
 
+class Household(Rows, Base):
+    """Who shares a house; a code and nothing else."""
+
+    __tablename__ = "household"
+    code: Mapped[str] = _key()
+    house: Mapped[str | None]
+
+
+class Site(Rows, Placed, Base):
+    __tablename__ = "site"
+    code: Mapped[str] = _key()
+    class_: Mapped[str | None] = mapped_column("class")
+    cadence: Mapped[str | None]
+
+
+class Visit(Rows, Base):
+    __tablename__ = "visit"
+    target: Mapped[str]
+    staff: Mapped[str | None]
+    time: Mapped[datetime]
+
+
+class Leave(Rows, Base):
+    __tablename__ = "leave"
+    staff: Mapped[str]
+    date_: Mapped[date] = mapped_column("date")
+
+
+class Weather(Rows, Base):
+    __tablename__ = "weather"
+    date_: Mapped[date] = mapped_column("date")
+    kind: Mapped[str]
+
+
+class Segment(Rows, Placed, Base):
+    __tablename__ = "segment"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    grid: Mapped[str | None]
+
+
+class ResponsibilityBlock(Rows, Placed, Base):
+    __tablename__ = "responsibility_block"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    grid: Mapped[str | None]
+
+
+class Matter(Rows, Placed, Base):
+    __tablename__ = "matter"
+    code: Mapped[str] = _key()
+    category: Mapped[str | None]
+    time: Mapped[datetime | None]
+    grid: Mapped[str | None]
+    state: Mapped[str | None]
+    deadline: Mapped[datetime | None]
+    closed: Mapped[datetime | None]
+
+
 class Block(Rows, Placed, Load, Base):
     __tablename__ = "block"
     code: Mapped[str] = _key()

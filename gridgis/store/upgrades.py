@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from gridgis.errors import StoreError
 from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0002"
+HEAD = "0003"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
 #: What stands for the revision of a store that was taken back to before the first one.
@@ -61,6 +62,10 @@ def upgrade(engine: Engine, to: str = "head") -> None:
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
+    if engine.dialect.name == "sqlite":
+        # Other programs look at the head of the file itself, not at what waits beside it.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def downgrade(engine: Engine, to: str) -> None:
