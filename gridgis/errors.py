@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 #: How many ids an error message names before it only counts them.
 SHOWN_IDS = 10
@@ -104,6 +105,14 @@ class PlanError(GridgisError):
 
 class StoreError(GridgisError):
     """A store that cannot be opened, read or written."""
+
+
+class ConflictError(StoreError):
+    """Somebody else changed the same rows in the meantime; `conflicts` has each row with both values."""
+
+    def __init__(self, message: str, *, conflicts: Mapping[str, tuple[object, object]], **told: Any) -> None:
+        self.conflicts = dict(conflicts)
+        super().__init__(message, ids=self.conflicts, **told)
 
 
 class NotFoundError(GridgisError):

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import geopandas as gpd
@@ -15,11 +16,13 @@ import pytest
 import shapely
 from pandas.testing import assert_frame_equal
 from postgres import Server
+from test_store_plans import plan
 
 from gridgis.errors import StoreError
 from gridgis.store import open_store
 from gridgis.store.models import TABLES
 from gridgis.store.moving import MANIFEST, backup, copy, restore
+from gridgis.store.plans import Plans
 
 KINDS = ("file", "postgis")
 
@@ -42,6 +45,10 @@ def filled(where: str) -> dict[str, pd.DataFrame]:
     patrols = pd.DataFrame({"staff": ["w1", "w2"], "start": time, "date": pd.to_datetime(["2026-03-02", None])})
     with open_store(where, create=True) as store:
         store.save({"house": houses, "grid": grids, "patrol": patrols}, {"title": "清华园街道"})
+        plans = Plans(store)
+        first = plans.add(plan(), title="甲", by="planner")
+        plans.publish(first, by="boss", on=date(2026, 5, 1))
+        plans.add(plan(), title="乙", by="planner", based_on=first)
         return {name: store.load(name) for name in TABLES}
 
 
@@ -49,6 +56,7 @@ def assert_holds(where: str, wanted: dict[str, pd.DataFrame]) -> None:
     with open_store(where) as store:
         assert store.settings() == {"title": "清华园街道"}
         assert store.revision() == 1
+        assert [(v.title, v.state) for v in Plans(store).listed()] == [("乙", "draft"), ("甲", "published")]
         for name, frame in wanted.items():
             assert_frame_equal(store.load(name), frame)
 

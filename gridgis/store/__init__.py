@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 import pandas as pd
-from sqlalchemy import Engine, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import NotFoundError, StoreError
@@ -76,7 +76,7 @@ class Store:
         if odd:
             raise StoreError("settings are text", source=self.name, found=f"other values for {', '.join(odd)}")
         prepared = {name: to_rows(tables[name], TABLES[name]) for name in sorted(tables)}
-        with self._told("written"), self._engine.begin() as connection:
+        with self.writing() as connection:
             # The first statement writes: so the lock is taken at once, and waited for.
             connection.execute(update(Revision).values(number=Revision.number + 1))
             for name, (rows, note) in prepared.items():
@@ -109,14 +109,14 @@ class Store:
         if table not in TABLES:
             raise NotFoundError("no such table", source=self.name, found=repr(table), wanted=", ".join(TABLES))
         kept: Table = TABLES[table]
-        with self._told("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(kept).order_by(kept.c.row)).all()
             note = connection.execute(select(Saved.columns).where(Saved.name == table)).scalar_one_or_none()
         return to_frame(rows, kept, note or {})
 
     def tables(self) -> dict[str, int]:
         """How many rows each table has, by name; 0 where nothing was saved."""
-        with self._told("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             return {
                 name: connection.execute(select(func.count()).select_from(table)).scalar_one()
                 for name, table in TABLES.items()
@@ -124,14 +124,26 @@ class Store:
 
     def settings(self) -> dict[str, str]:
         """All settings, by key."""
-        with self._told("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             found = connection.execute(select(Setting.key, Setting.value).order_by(Setting.key))
             return {row.key: row.value for row in found}
 
     def revision(self) -> int:
         """How often the store was saved, 0 for a new one: the key of what is computed from its content."""
-        with self._told("read"), self._engine.connect() as connection:
+        with self.reading() as connection:
             return connection.execute(select(Revision.number)).scalar_one()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads; what the database says of it comes as a StoreError."""
+        with self._told("read"), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: all or nothing. Its first statement should write, so that the lock is waited for."""
+        with self._told("written"), self._engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:

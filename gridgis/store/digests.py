@@ -27,8 +27,8 @@ class Digest(NamedTuple):
 
 
 def tables() -> list[Table]:
-    """Every table of the model, by name, those that others refer to first."""
-    return list(Base.metadata.sorted_tables)
+    """Every table of the model, by name; plans last: rows of one that is published cannot be added to it."""
+    return sorted(Base.metadata.tables.values(), key=lambda table: (table.name == "plan", table.name))
 
 
 def rows_of(connection: Connection, table: Table) -> Iterator[Rows]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Double, MetaData, Table, Text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, Double, ForeignKey, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
 from gridgis.store.types import Document, Shape, UTCTime
 
@@ -19,6 +19,8 @@ NAMING = {
     "pk": "pk_%(table_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
     "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(constraint_name)s",
 }
 
 
@@ -320,7 +322,113 @@ class RuleResult(Rows, Base):
     reason: Mapped[str | None]
 
 
+# --- plans: versions that never change once they are published --------------------------------------------------------
+
+
+class OfPlan:
+    """A row of one plan."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @declared_attr
+    def plan(cls) -> Mapped[int]:
+        return mapped_column(ForeignKey("plan.id", deferrable=True), index=True)
+
+
+class PlanVersion(Base):
+    """One version of all grids: draft, checked, published from a day, archived."""
+
+    __tablename__ = "plan"
+    __table_args__ = (CheckConstraint("state IN ('draft', 'checked', 'published', 'archived')", name="plan_state"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    state: Mapped[str]
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    based_on: Mapped[int | None] = mapped_column(ForeignKey("plan.id", deferrable=True))
+    revision: Mapped[int]
+    made_at: Mapped[datetime]
+    made_by: Mapped[str]
+    published_at: Mapped[datetime | None]
+    published_by: Mapped[str | None]
+    notes: Mapped[dict[str, Any] | None]
+
+
+class PlanBlock(OfPlan, Placed, Load, Base):
+    __tablename__ = "plan_block"
+    __table_args__ = (UniqueConstraint("plan", "code"),)
+    code: Mapped[str]
+    unit: Mapped[str | None]
+    buildings: Mapped[int | None]
+    compound_kind: Mapped[str | None]
+    grid: Mapped[str]
+    extra: Mapped[dict[str, Any] | None]
+
+
+class PlanBorder(OfPlan, Placed, Base):
+    __tablename__ = "plan_border"
+    left: Mapped[str]
+    right: Mapped[str | None]
+    class_: Mapped[str | None] = mapped_column("class")
+    name: Mapped[str | None]
+    length_m: Mapped[float | None]
+    extra: Mapped[dict[str, Any] | None]
+
+
+class PlanGrid(OfPlan, Placed, Load, Base):
+    """A grid of one plan: its code is the same from plan to plan as long as it goes on."""
+
+    __tablename__ = "plan_grid"
+    __table_args__ = (UniqueConstraint("plan", "code"),)
+    code: Mapped[str]
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    level: Mapped[int | None]
+    parent: Mapped[str | None]
+    deviation: Mapped[float | None]
+    reason: Mapped[str | None]
+    compactness: Mapped[float | None]
+    bounds_text: Mapped[str | None]
+    road_share: Mapped[float | None]
+    extra: Mapped[dict[str, Any] | None]
+
+
+class PlanOperation(OfPlan, Base):
+    """One edit, as the log of a draft has it."""
+
+    __tablename__ = "plan_operation"
+    __table_args__ = (UniqueConstraint("plan", "number"),)
+    number: Mapped[int]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    operation: Mapped[dict[str, Any]]
+
+
+class Lineage(OfPlan, Base):
+    """Where a grid's ground and households came from: a grid of the plan before."""
+
+    __tablename__ = "lineage"
+    code: Mapped[str]
+    before: Mapped[str]
+    ground_share: Mapped[float]
+    household_share: Mapped[float]
+
+
+class Audit(Base):
+    """Who did what when: rows are added, never changed or deleted. Of personal rows it has ids and names of columns."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    what: Mapped[str]
+    table_: Mapped[str] = mapped_column("table")
+    key: Mapped[str | None]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+
 #: The tables that :meth:`gridgis.store.Store.save` takes, by name.
 TABLES: dict[str, Table] = {
-    name: table for name, table in sorted(Base.metadata.tables.items()) if "extra" in table.columns
+    name: table for name, table in sorted(Base.metadata.tables.items()) if {"row", "extra"} <= set(table.columns.keys())
 }

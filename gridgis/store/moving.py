@@ -65,6 +65,7 @@ def _moved(
     try:
         with origin.connect() as reading, target.begin() as writing:
             _at_one_moment(reading)
+            _references_later(writing)
             sent = {table.name: _send(reading, writing, table, progress) for table in tables()}
             if wanted is not None:
                 _same(sent, wanted, there)
@@ -268,6 +269,12 @@ def _at_one_moment(connection: Connection) -> None:
     """Everything that is read from now on is of this moment (on SQLite a transaction is that anyway)."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+
+
+def _references_later(connection: Connection) -> None:
+    """Rows may come before those that they refer to; at the end of the transaction all must be there."""
+    later = "PRAGMA defer_foreign_keys = ON" if connection.dialect.name == "sqlite" else "SET CONSTRAINTS ALL DEFERRED"
+    connection.exec_driver_sql(later)
 
 
 def _opened(place: Place) -> Any:

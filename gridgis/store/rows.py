@@ -18,12 +18,20 @@ from gridgis.errors import SchemaError, StoreError
 from gridgis.store.types import Document, UTCTime
 
 #: Columns of every table that are the store's own.
-_OWN = ("row", "extra", "geometry")
+_OWN = ("row", "id", "plan", "extra", "geometry")
+#: Rows of a plan are those of the nouns without this.
+OF_PLAN = "plan_"
 
 
 def named_columns(table: Table) -> dict[str, Column[Any]]:
     """The columns of `table` that hold what a frame's column of that name holds."""
-    return {c.name: c for c in table.columns if c.name not in _OWN}
+    own = _OWN if "row" not in table.columns else tuple(name for name in _OWN if name not in ("id", "plan"))
+    return {c.name: c for c in table.columns if c.name not in own}
+
+
+def noun_of(table: Table) -> str:
+    """The noun of :mod:`gridgis.schema` whose rows a table keeps."""
+    return table.name.removeprefix(OF_PLAN)
 
 
 def to_rows(frame: pd.DataFrame, table: Table) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -37,9 +45,9 @@ def to_rows(frame: pd.DataFrame, table: Table) -> tuple[list[dict[str, Any]], di
         A column holds what the store cannot keep.
     """
     source = f"table {table.name}"
-    frame = _checked(frame, table.name, source)
+    frame = _checked(frame, noun_of(table), source)
     known = named_columns(table)
-    values: dict[str, list[Any]] = {"row": list(range(1, len(frame) + 1))}
+    values: dict[str, list[Any]] = {"row": list(range(1, len(frame) + 1))} if "row" in table.columns else {}
     for name, column in known.items():
         values[name] = _values(frame[name], column, source) if name in frame.columns else [None] * len(frame)
         _require(values[name], column, source)
@@ -64,7 +72,8 @@ def to_frame(rows: Sequence[Any], table: Table, note: dict[str, Any]) -> pd.Data
     """Rows of `table`, in the order of its columns, as a frame: the contract's columns, then the others."""
     by_name = dict(zip([c.name for c in table.columns], zip(*rows, strict=True), strict=True)) if rows else {}
     known = named_columns(table)
-    contract = [c.name for c in schema.TABLES[table.name].columns] if table.name in schema.TABLES else list(known)
+    noun = noun_of(table)
+    contract = [c.name for c in schema.TABLES[noun].columns] if noun in schema.TABLES else list(known)
     names = contract + [name for name in note.get("named", []) if name not in contract]
     data = {name: _series(by_name.get(name, ()), known[name]) for name in names}
     extras = by_name.get("extra", ())
