@@ -90,6 +90,7 @@ class UTCTime(TypeDecorator[datetime]):
         if value is None:
             return None
         moment = value.astimezone(UTC)
+        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)  # the same on both databases
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
