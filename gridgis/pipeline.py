@@ -58,7 +58,7 @@ class BuildResult:
     """What a build made: where it lies, the verdict on the tiling, and how many rows each table has."""
 
     out: Path
-    store: Path
+    store: str
     verdict: Mapping[str, Any]
     counts: Mapping[str, int]
     notes: tuple[str, ...]
@@ -335,7 +335,8 @@ def _save_store(
         "built_at": made,
         "parameters": json.dumps(profile.parameters.as_dict(), ensure_ascii=False),
     }
-    project.store.parent.mkdir(parents=True, exist_ok=True)
+    if "://" not in project.store:
+        Path(project.store).parent.mkdir(parents=True, exist_ok=True)
     with open_store(project.store, create=True) as store:
         store.save(tables, settings)
         counts = store.tables()

@@ -167,14 +167,14 @@ def test_estimate_flags_every_guess(sample: Path, tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("layer", ["grids", "grid", "house", "staff", "block"])
 def test_export_gives_layers_back(built: Path, tmp_path: Path, layer: str) -> None:
-    store = next(built.parent.glob("**/*.sqlite"))
+    store = next(built.parent.glob("**/gridgis.gpkg"))
     out = tmp_path / ("x.csv" if layer == "staff" else "x.geojson")
     assert gridgis("export", store, layer, "-o", out) == 0
     assert len(read(out)) > 0
 
 
 def test_export_lists_what_there_is(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = next(built.parent.glob("**/*.sqlite"))
+    store = next(built.parent.glob("**/gridgis.gpkg"))
     assert gridgis("export", store, "roofs", "-o", tmp_path / "x.geojson") == 2
     assert "the store holds no such layer; found roofs; wanted barrier, block" in capsys.readouterr().err
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
@@ -25,6 +24,7 @@ from gridgis.publish import features
 from gridgis.publish.boards import Board, make_board
 from gridgis.schema import BARRIER_CLASSES
 from gridgis.store import Store, open_store
+from gridgis.store.engines import place_of
 from webmap import layers
 from webmap.extent import Sheet
 from webmap.finding import Finder
@@ -171,7 +171,7 @@ class Shelf:
     """The store that the web reads: asks for its revision, and reads it anew when it was saved or replaced."""
 
     def __init__(self, where: str) -> None:
-        self.path = Path(where)
+        self._where, self._place = where, place_of(where)
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._file: tuple[int, int] | None = None
@@ -192,17 +192,23 @@ class Shelf:
             return self._published
 
     def _open(self) -> Store:
-        try:
-            status = self.path.stat()
-        except OSError as error:
-            raise StoreError("there is no such store", source=self.path) from error
-        file = (status.st_dev, status.st_ino)
+        file = self._identity()
         if self._store is None or file != self._file:
             if self._store is not None:
                 self._store.close()
-            self._store, self._published = open_store(self.path), None
+            self._store, self._published = open_store(self._where), None
             self._file = file
         return self._store
+
+    def _identity(self) -> tuple[int, int]:
+        """Tells a file from another one that took its place; a database stays the same."""
+        if self._place.path is None:
+            return 0, 0
+        try:
+            status = self._place.path.stat()
+        except OSError as error:
+            raise StoreError("there is no such store", source=self._place.name) from error
+        return status.st_dev, status.st_ino
 
 
 def _places(store: Store, table: str) -> gpd.GeoDataFrame:
