@@ -47,6 +47,10 @@ class GridgisError(Exception):
         Ids of the rows meant; the first ten are shown, and their count.
     found, wanted, remedy : str, optional
         What was found, what is wanted, what to do.
+    rows : iterable of int, optional
+        Where the rows meant stand in their table, from 0: a reader can set these aside and take the others.
+    column : str, optional
+        The column meant.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class GridgisError(Exception):
         found: str = "",
         wanted: str = "",
         remedy: str = "",
+        rows: Iterable[int] = (),
+        column: str | None = None,
     ) -> None:
         self.message = message
         self.source = None if source is None else str(source)
@@ -65,6 +71,8 @@ class GridgisError(Exception):
         self.found = found
         self.wanted = wanted
         self.remedy = remedy
+        self.rows = tuple(rows)
+        self.column = column
         super().__init__(self._text())
 
     def _text(self) -> str:

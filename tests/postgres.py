@@ -13,9 +13,12 @@ from pathlib import Path
 
 import psycopg
 
+from gridgis.store import open_store
+
 #: Where Debian keeps the server's programs; the newest one is taken.
 _PROGRAMS = "/usr/lib/postgresql"
 _TEMPLATE = "template_postgis"
+_STORE = "template_store"
 #: It refuses to run as an administrator.
 _USER = "postgres"
 #: Nothing has to survive a power cut here.
@@ -37,6 +40,7 @@ class Server:
     def __init__(self, folder: Path, bin: Path) -> None:
         self.folder, self.bin = folder, bin
         self._number = count(1)
+        self._made = False
 
     def url(self, database: str) -> str:
         """The address of a database, as a user of gridgis would give it."""
@@ -47,14 +51,23 @@ class Server:
             connection.execute(command)  # type: ignore[call-overload]
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """The address of a fresh database with PostGIS, dropped at the end."""
+    def database(self, *, store: bool = False) -> Iterator[str]:
+        """The address of a fresh database with PostGIS, dropped at the end; with `store` there is one in it."""
         name = f"test_{os.getpid()}_{next(self._number)}"
-        self._tell(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        if store:
+            self._make_store()
+        self._tell(f"CREATE DATABASE {name} TEMPLATE {_STORE if store else _TEMPLATE}")
         try:
             yield self.url(name)
         finally:
             self._tell(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _make_store(self) -> None:
+        """Run the migrations once, in a database that others are clones of."""
+        if not self._made:
+            self._tell(f"CREATE DATABASE {_STORE} TEMPLATE {_TEMPLATE}")
+            open_store(self.url(_STORE), create=True).close()
+            self._made = True
 
     def prepare(self) -> None:
         """Make the database that all others are clones of."""

@@ -51,9 +51,13 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture
-def store(where: str) -> Iterator[Store]:
-    with open_store(where, create=True) as opened:
+@pytest.fixture(params=["file", "postgis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "file":
+        with open_store(tmp_path / "place.gpkg", create=True) as opened:
+            yield opened
+        return
+    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
         yield opened
 
 
@@ -444,9 +448,9 @@ def test_a_store_that_cannot_be_made_leaves_nothing(tmp_path: Path, monkeypatch:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_opening_with_create_keeps_what_is_there(store: Store, where: str) -> None:
+def test_opening_with_create_keeps_what_is_there(store: Store) -> None:
     store.save({"grid": grids()})
-    with open_store(where, create=True) as again:
+    with open_store(store.name, create=True) as again:
         assert again.revision() == 1
         assert again.tables()["grid"] == 9
 
@@ -480,13 +484,13 @@ def test_models_and_migrations_are_one(store: Store) -> None:
         check(store)
 
 
-def test_down_and_up_again_with_data(store: Store, where: str) -> None:
+def test_down_and_up_again_with_data(store: Store) -> None:
     store.save({"grid": grids(), "house": houses()}, {"title": "甲"})
     upgrades.downgrade(store._engine, "base")
     with store._engine.connect() as connection:
         assert tables_of(connection) == ["gridgis_version"]
     with pytest.raises(StoreError, match=r"an older version of gridgis; found revision \(none\)"):
-        open_store(where)
+        open_store(store.name)
     upgrades.upgrade(store._engine)
     check(store)
     assert (store.revision(), store.settings(), set(store.tables().values())) == (0, {}, {0})

@@ -35,7 +35,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         with open_store(tmp_path / "place.gpkg", create=True) as opened:
             yield opened
         return
-    with request.getfixturevalue("postgres").database() as address, open_store(address, create=True) as opened:
+    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
         yield opened
 
 
