@@ -1,7 +1,8 @@
-"""gridgis store: make, check, bring up, back up, restore and copy a store."""
+"""gridgis store: make, load, check, bring up, back up, restore and copy a store."""
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,13 @@ import click
 from gridgis.cli import options
 
 if TYPE_CHECKING:
+    from gridgis.loading import Loaded
     from gridgis.store.digests import Digest
 
 
 @click.group("store")
 def command() -> None:
-    """库：建立、检查、升级、备份、恢复、复制。A store: a file, or postgresql://user@host/database with PostGIS."""
+    """库：建立、装入、检查、备份、恢复、复制。A store: a file, or postgresql://user@host/database with PostGIS."""
 
 
 @command.command("init")
@@ -28,6 +30,81 @@ def init(store: str) -> None:
 
     create_store(store).close()
     click.echo(f"已建立 made: {_shown(store)}", err=True)
+
+
+@command.command("load")
+@click.argument("store")
+@click.argument("table")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--dry-run", is_flag=True, help="只看会怎样，不写 only say what would happen")
+@click.option(
+    "--rejects",
+    type=click.Path(path_type=Path),
+    metavar="CSV",
+    help="不能用的行写到（默认在第一个文件旁）rows set aside; by default FILE.rejects.csv",
+)
+@click.option(
+    "--by", metavar="NAME", help="操作人（默认为系统用户）who loads, for the audit log; by default your login"
+)
+@options.as_json
+@options.reading
+def load(
+    store: str,
+    table: str,
+    files: tuple[str, ...],
+    dry_run: bool,
+    rejects: Path | None,
+    by: str | None,
+    as_json: bool,
+    crs: str | None,
+    datum: str | None,
+    renames: tuple[str, ...],
+) -> None:
+    """把文件装入库中的表；重复装入不变。
+
+    Load files into a table of a store, in one transaction: new rows are added, rows with a known key are changed,
+    nothing is removed. Rows that cannot be used are written to a file with the reason of each.
+    """
+    from gridgis.files import write
+    from gridgis.files.vectors import parse_spec
+    from gridgis.loading import load_files
+    from gridgis.store import open_store
+
+    with open_store(store) as opened, _progress() as told:
+        done = load_files(
+            opened, table, files, by=by or getpass.getuser(), rename=options.renaming(renames), crs=crs, datum=datum,
+            dry_run=dry_run, progress=lambda rows, total: told(f"{table} /{total:,}", rows),
+        )  # fmt: skip
+    aside = rejects or parse_spec(files[0]).path.with_suffix(".rejects.csv")
+    if len(done.rejects) and not dry_run:
+        write(done.rejects, aside)
+    _echo_load(done, aside, dry_run=dry_run, as_json=as_json)
+
+
+def _echo_load(done: Loaded, aside: Path, *, dry_run: bool, as_json: bool) -> None:
+    counts = {**done.counts._asdict(), "rejected": len(done.rejects)}
+    if as_json:
+        rejects = done.rejects[["file", "row", "reason"]].to_dict("records")
+        written = str(aside) if rejects and not dry_run else None
+        options.echo_json({"table": done.table, "dry_run": dry_run, **counts, "rejects": rejects, "written": written})
+        return
+    if dry_run:
+        first = done.first.drop(columns="geometry", errors="ignore").astype(object)
+        cells = first.where(first.notna(), None).itertuples(index=False)
+        options.echo_table(
+            f"前几行 first rows: {done.table}", [str(c) for c in first.columns], [tuple(c) for c in cells]
+        )
+    shown = zip(("新增 new", "更改 changed", "不变 same", "不能用 rejected"), counts.values(), strict=True)
+    options.echo_table(done.table, ["", "条 rows"], [(what, f"{rows:,}") for what, rows in shown])
+    if len(done.rejects):
+        listed = done.rejects.head(10)[["file", "row", "reason"]].itertuples(index=False)
+        options.echo_table(
+            "不能用的行 rows set aside", ["文件 file", "行 row", "原因 reason"], [tuple(r) for r in listed]
+        )
+        if not dry_run:
+            options.echo_written(aside)
+    if dry_run:
+        click.echo("试装，未写 a dry run: nothing was written")
 
 
 @command.command("upgrade")

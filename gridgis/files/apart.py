@@ -22,12 +22,13 @@ class Apart(NamedTuple):
     """What can be used of a file, and what cannot.
 
     `frame` is as :func:`gridgis.files.read` gives it; `named` are the columns that the file itself has, without those
-    that the check filled in; `rejects` has the file, the row (from 1, without the header), the reason, and the row as
-    the file has it.
+    that the check filled in; `numbers` is the row of the file that each row of the frame was, from 1 without the
+    header; `rejects` has the file, the row, the reason, and the row as the file has it.
     """
 
     frame: gpd.GeoDataFrame | pd.DataFrame
     named: tuple[str, ...]
+    numbers: np.ndarray
     rejects: pd.DataFrame
 
 
@@ -74,7 +75,7 @@ def read_apart(
             raw, number = raw[~bad].reset_index(drop=True), number[~bad]
         else:
             listed = pd.concat(rejects).sort_values("row", ignore_index=True) if rejects else none_rejected()
-            return Apart(checked, tuple(str(c) for c in frame.columns), listed)
+            return Apart(checked, tuple(str(c) for c in frame.columns), number, listed)
 
 
 def none_rejected() -> pd.DataFrame:
@@ -108,4 +109,4 @@ def _rejected(rows: Any, number: np.ndarray, spec: str, error: SchemaError | Geo
 
 
 def _said(value: object) -> str:
-    return "nothing" if value is None or value is pd.NA or value != value else repr(value)  # noqa: PLR0124
+    return "nothing" if value is None or value is pd.NA or value != value else repr(value)

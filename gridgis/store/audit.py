@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,18 +37,37 @@ def note(
     before, after : mapping, optional
         Plain values, as JSON has them. Of a personal table only the names of the columns that changed are kept.
     """
-    if table in PERSONAL:
-        changed = sorted(
-            name for name in {*(before or {}), *(after or {})} if (before or {}).get(name) != (after or {}).get(name)
-        )
-        before, after = None, {"columns": changed}
-    row = {
-        "at": datetime.now(UTC),
-        "by": by,
-        "what": what,
-        "table": table,
-        "key": key,
-        "before": before,
-        "after": after,
-    }
-    connection.execute(insert(_AUDIT), [row])
+    _add(connection, by, what, table, [(key, *_told(table, before, after))])
+
+
+def note_changes(
+    connection: Connection,
+    by: str,
+    what: str,
+    table: str,
+    changes: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+) -> None:
+    """Add a row for each change: key, before, after; of a personal table as :func:`note` does."""
+    _add(connection, by, what, table, [(key, *_told(table, before, after)) for key, before, after in changes])
+
+
+def note_load(connection: Connection, by: str, table: str, counts: Mapping[str, Any]) -> None:
+    """Add a row that says how many rows were loaded: counts and names of files, which are no values of a row."""
+    _add(connection, by, "load", table, [(None, None, counts)])
+
+
+def _told(table: str, before: Any, after: Any) -> tuple[Any, Any]:
+    if table not in PERSONAL:
+        return before, after
+    old, new = before or {}, after or {}
+    return None, {"columns": sorted(name for name in {*old, *new} if old.get(name) != new.get(name))}
+
+
+def _add(connection: Connection, by: str, what: str, table: str, rows: Iterable[tuple[str | None, Any, Any]]) -> None:
+    now = datetime.now(UTC)
+    told = [
+        {"at": now, "by": by, "what": what, "table": table, "key": key, "before": before, "after": after}
+        for key, before, after in rows
+    ]
+    if told:
+        connection.execute(insert(_AUDIT), told)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import shapely
@@ -52,7 +53,7 @@ def digest(
     count, summed = 0, hashlib.sha256()
     for rows in rows_of(connection, table):
         count += len(rows)
-        lines = (json.dumps([_plain(row[name]) for name in names], ensure_ascii=False, sort_keys=True) for row in rows)
+        lines = (json.dumps([plain(row[name]) for name in names], ensure_ascii=False, sort_keys=True) for row in rows)
         summed.update("\n".join(lines).encode("utf-8") + b"\n")
         if each is not None:
             each(rows)
@@ -64,7 +65,14 @@ def digests(connection: Connection) -> dict[str, Digest]:
     return {table.name: digest(connection, table) for table in tables()}
 
 
-def _plain(value: Any) -> Any:
+def file_checksum(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """A value of a row as JSON says it, the same from both databases."""
     if isinstance(value, shapely.Geometry):
         return shapely.to_wkb(value, hex=True, output_dimension=2, byte_order=1)
     if isinstance(value, datetime):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -84,6 +84,29 @@ def to_frame(rows: Sequence[Any], table: Table, note: dict[str, Any]) -> pd.Data
         return frame
     shapes = np.array(by_name.get("geometry", ()), dtype=object)
     return gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(shapes, index=frame.index, crs=crs.WGS84))
+
+
+def merged_note(old: dict[str, Any], new: Mapping[str, Any], *, held: bool) -> dict[str, Any]:
+    """The note of a table after rows were added; `held`: there were rows before.
+
+    A column that some rows lack takes a type that knows missing values; one that had another type holds anything.
+    """
+    was, now = ({str(name): str(kind) for name, kind in note.get("extra", [])} for note in (old, new))
+    kinds = {}
+    for name in dict.fromkeys([*was, *now]):
+        one, other = was.get(name, now.get(name, "")), now.get(name, was.get(name, ""))
+        wide = {_WITH_GAPS.get(one, one), _WITH_GAPS.get(other, other)}
+        gaps = name not in now or (name not in was and held)
+        kinds[name] = "object" if len(wide) > 1 else wide.pop() if gaps or one != other else one
+    return {
+        "named": list(dict.fromkeys([*old.get("named", []), *new.get("named", [])])),
+        "extra": [[name, kind] for name, kind in kinds.items()],
+        "placed": bool(old.get("placed", True) or new.get("placed", True)),
+    }
+
+
+#: Types that know no missing value, and those that stand for them.
+_WITH_GAPS = {"int64": "Int64", "bool": "boolean"}
 
 
 def _checked(frame: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
