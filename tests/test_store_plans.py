@@ -304,3 +304,62 @@ def test_the_audit_log_is_only_added_to(store: Store, change: str) -> None:
     with pytest.raises((StoreError, SQLAlchemyError), match="the audit log is only added to"), store.writing() as c:
         c.execute(text(change))
     assert audited(store) == before
+
+
+# --- a build keeps its plan -------------------------------------------------------------------------------------------
+
+
+def kept(store: Store, made: Plan, on: date) -> int | None:
+    found: list[int | None] = []
+    keep = Plans(store).keeping(made, title="甲", by="build", on=on)
+    store.save({"grid": made.grids}, then=lambda connection: found.append(keep(connection)))
+    return found[0]
+
+
+def test_a_plan_is_kept_only_where_it_differs(store: Store) -> None:
+    made = plan()
+    first = kept(store, made, MAY)
+    assert first is not None
+    assert kept(store, made, MAY) is None
+    assert kept(store, plan(), JUNE) is None
+    read = Plans(store).load(first)[0]
+    one, other = sorted(read.grids["code"])[:2]
+    second = kept(store, edited(read, (merge, [one, other])), JUNE)
+    listed = [(v.id, v.state, v.valid_from, v.valid_to, v.based_on) for v in Plans(store).listed()]
+    assert listed == [
+        (second, "published", JUNE, None, first), (first, "published", MAY, JUNE - timedelta(days=1), None),
+    ]  # fmt: skip
+    assert set(Plans(store).lineage(second or 0)["before"]) == set(made.grids["code"])
+    assert [what for what, _ in audited(store)] == ["publish", "publish"]
+
+
+def test_a_second_plan_of_the_day_takes_the_place_of_the_first(store: Store) -> None:
+    kept(store, plan(), MAY - timedelta(days=9))
+    first = kept(store, plan(6), MAY)
+    second = kept(store, plan(8), MAY)
+    plans = Plans(store)
+    assert plans.at(MAY).id == second  # type: ignore[union-attr]
+    assert plans.version(first or 0).state == "archived"
+    days = [plans.at(MAY + timedelta(days=n)) for n in (-1, 0, 1)]
+    assert [v.id if v else None for v in days] == [1, second, second]
+
+
+def test_a_fault_after_the_tables_leaves_neither_plan_nor_tables(store: Store) -> None:
+    def fault(_connection: Any) -> None:
+        raise KeyboardInterrupt
+
+    keep = Plans(store).keeping(plan(), title="甲", by="build", on=MAY)
+    with pytest.raises(KeyboardInterrupt):
+        store.save({"grid": plan().grids}, then=lambda connection: (keep(connection), fault(connection)))
+    assert Plans(store).listed() == []
+    assert (store.revision(), store.tables()["grid"]) == (0, 0)
+
+
+def test_what_is_public_counts_the_revision(store: Store) -> None:
+    plans = Plans(store)
+    number = plans.add(plan(), title="甲", by="planner")
+    assert store.revision() == 0
+    plans.publish(number, by="boss", on=MAY)
+    assert store.revision() == 1
+    plans.archive(number, by="boss", on=JUNE)
+    assert store.revision() == 2

@@ -6,7 +6,7 @@ A store is an SQLite file or a PostgreSQL database with PostGIS. :func:`open_sto
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -48,7 +48,13 @@ class Store:
         """Give the file back; closing twice does no harm."""
         self._engine.dispose()
 
-    def save(self, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, str] | None = None) -> None:
+    def save(
+        self,
+        tables: Mapping[str, pd.DataFrame],
+        settings: Mapping[str, str] | None = None,
+        *,
+        then: Callable[[Connection], object] | None = None,
+    ) -> None:
         """Replace the named tables and settings, all or nothing; the others stay. Bumps the revision.
 
         Parameters
@@ -59,6 +65,8 @@ class Store:
             ISO 8601 text where they stand in a column of objects), lists. A frame without rows empties its
             table.
         settings : mapping of text to text, optional
+        then : callable, optional
+            What else is to be done in the same transaction.
 
         Raises
         ------
@@ -90,6 +98,8 @@ class Store:
             if chosen:
                 connection.execute(delete(Setting).where(Setting.key.in_(list(chosen))))
                 connection.execute(insert(Setting), [{"key": k, "value": chosen[k]} for k in sorted(chosen)])
+            if then is not None:
+                then(connection)
 
     def load(self, table: str) -> pd.DataFrame:
         """A table as it was saved: same rows, same order, RangeIndex; geometry in EPSG:4326 as ``geometry``.

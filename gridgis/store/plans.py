@@ -7,24 +7,21 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import shapely
-from sqlalchemy import Connection, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
 from gridgis.errors import ConflictError, NotFoundError, StoreError
-from gridgis.plan.difference import difference
 from gridgis.plan.draft import open_plan, plan_of
 from gridgis.plan.partition import Plan
-from gridgis.plan.validate import validate
-from gridgis.store import Store, audit
+from gridgis.store import Store, audit, publishing
 from gridgis.store.models import Base
-from gridgis.store.rows import to_frame, to_rows
+from gridgis.store.rows import noun_of, to_frame, to_rows
 
 _PLAN, _BLOCK, _BORDER, _GRID, _OPERATION, _LINEAGE = (
     Base.metadata.tables[name]
@@ -76,22 +73,15 @@ class Plans:
 
     def at(self, day: date) -> Version | None:
         """The plan that holds on a day, past or to come; None where none does."""
-        holds = and_(
-            _PLAN.c.state.in_(_ENDED),
-            _PLAN.c.valid_from <= day,
-            or_(_PLAN.c.valid_to.is_(None), _PLAN.c.valid_to >= day),
-        )
-        query = select(*_version_columns()).where(holds).order_by(_PLAN.c.valid_from.desc(), _PLAN.c.id.desc())
         with self._store.reading() as connection:
-            row = connection.execute(query.limit(1)).one_or_none()
-            return None if row is None else Version(*row)
+            found = connection.execute(_holding(day)).scalar()
+            return None if found is None else self._version(connection, found)
 
     def load(self, plan: int) -> tuple[Plan, gpd.GeoDataFrame, Version]:
         """A plan with its borders, and the version that was read: hand its revision to :meth:`save`."""
         with self._store.reading() as connection:
             version = self._version(connection, plan)
-            notes = connection.execute(select(_PLAN.c.notes).where(_PLAN.c.id == plan)).scalar_one() or {}
-            return *_loaded(connection, plan, notes), version
+            return *_loaded(connection, plan, _noted(connection, plan)), version
 
     def operations(self, plan: int) -> list[dict[str, Any]]:
         """The log of edits, the first one first."""
@@ -123,24 +113,40 @@ class Plans:
         SchemaError, GeometryError, CRSError, StoreError
             What cannot be kept; nothing is written.
         """
-        if not title.strip():
-            raise StoreError("a plan needs a title", source="plan", found=repr(title))
-        blocks, note_b = to_rows(plan.blocks, _BLOCK)
-        grids, note_g = to_rows(plan.grids, _GRID)
-        rims, note_r = to_rows(pd.DataFrame() if borders is None else borders, _BORDER)
-        notes = {"summary": plan.summary, "columns": {"block": note_b, "grid": note_g, "border": note_r}}
-        now = datetime.now(UTC)
-        row = {
-            "title": title, "state": "draft", "based_on": based_on, "revision": 0, "made_at": now, "made_by": by,
-            "notes": notes,
-        }  # fmt: skip
+        rows, notes = _ready(plan, title, borders)
         with self._store.writing() as connection:
-            made = connection.execute(insert(_PLAN).values(row)).inserted_primary_key
-            number = int(made[0]) if made else 0
-            for table, rows in ((_BLOCK, blocks), (_GRID, grids), (_BORDER, rims)):
-                _insert(connection, table, number, rows)
-            audit.note(connection, by, "add", "plan", str(number), after={"title": title, "blocks": len(blocks)})
+            number = _add(connection, rows, title=title, by=by, notes=notes, based_on=based_on)
+            audit.note(connection, by, "add", "plan", str(number), after={"title": title, "blocks": len(plan.blocks)})
         return number
+
+    def keeping(
+        self, plan: Plan, *, title: str, by: str, on: date, borders: gpd.GeoDataFrame | None = None
+    ) -> Callable[[Connection], int | None]:
+        """What keeps a plan without faults as the one that holds from a day on, to be done in a transaction of others.
+
+        It is for :meth:`gridgis.store.Store.save`. Nothing is added where the plan that holds on that day has the same
+        blocks and grids; a plan that began on the very day gives way, archived. The call gives the number of the new
+        plan, None where there is none.
+        """
+        rows, notes = _ready(plan, title, borders)
+
+        def keep(connection: Connection) -> int | None:
+            query = _holding(on)
+            earlier = connection.execute(query).scalar()
+            if earlier is not None and all(_held(connection, t, earlier, rows[t]) for t in (_BLOCK, _GRID)):
+                return None
+            number = _add(connection, rows, title=title, by=by, notes=notes, based_on=earlier)
+            end = publishing.make_room(connection, on, replace=True)
+            if earlier is not None:
+                before, after = (_loaded(connection, n, _noted(connection, n))[0].grids for n in (earlier, number))
+                publishing.write_lineage(connection, number, before, after)
+            values = {"state": "published", "valid_from": on, "valid_to": end, "published_at": datetime.now(UTC),
+                      "published_by": by}  # fmt: skip
+            connection.execute(update(_PLAN).where(_PLAN.c.id == number).values(values))
+            audit.note(connection, by, "publish", "plan", str(number), after={"title": title, "from": on.isoformat()})
+            return number
+
+        return keep
 
     def save(
         self, plan: int, before: Plan, after: Plan, *, seen: int, by: str, operations: Iterable[Mapping[str, Any]] = ()
@@ -213,7 +219,7 @@ class Plans:
         """
         made, _, version = self.load(plan)
         ground = self._units() if units is None else units
-        defects = _faults(made, ground)
+        defects = publishing.faults(made, ground)
         if (defects["severity"] == "error").any():
             return defects
         with self._store.writing() as connection:
@@ -236,7 +242,7 @@ class Plans:
         made, _, version = self.load(plan)
         if version.state in _ENDED:
             raise StoreError("the plan is published already", source=f"plan {plan}", found=version.state)
-        defects = _faults(made, self._units() if units is None else units)
+        defects = publishing.faults(made, self._units() if units is None else units)
         wrong = defects[defects["severity"] == "error"]
         if len(wrong):
             counts = wrong["kind"].value_counts()
@@ -249,12 +255,13 @@ class Plans:
             self._lock(connection, plan)
             if self._version(connection, plan).revision != version.revision + 1:
                 raise StoreError("the draft was saved while it was checked", source=f"plan {plan}", remedy="Try again.")
-            end = _make_room(connection, on)
+            end = publishing.make_room(connection, on)
             if parents is not None:
-                _write_lineage(connection, plan, parents, made.grids)
+                publishing.write_lineage(connection, plan, parents, made.grids)
             values = {"state": "published", "valid_from": on, "valid_to": end, "revision": version.revision,
                       "published_at": datetime.now(UTC), "published_by": by}  # fmt: skip
             connection.execute(update(_PLAN).where(_PLAN.c.id == plan).values(values))
+            publishing.count(connection)
             audit.note(connection, by, "publish", "plan", str(plan), after={"from": on.isoformat()})
         return self.version(plan)
 
@@ -276,6 +283,7 @@ class Plans:
                 raise StoreError("the plan cannot be archived", source=f"plan {plan}",
                                  found=f"{version.state}, from {version.valid_from}",
                                  wanted=f"a published plan that holds on {on}")  # fmt: skip
+            publishing.count(connection)
             audit.note(connection, by, "archive", "plan", str(plan), after={"to": on.isoformat()})
             return version
 
@@ -305,9 +313,64 @@ def _version_columns() -> list[Any]:
     return [_PLAN.c[name] for name in Version._fields]
 
 
+def _holding(day: date) -> Select[int]:
+    """The number of the plan that holds on a day."""
+    holds = and_(
+        _PLAN.c.state.in_(_ENDED),
+        _PLAN.c.valid_from <= day,
+        or_(_PLAN.c.valid_to.is_(None), _PLAN.c.valid_to >= day),
+    )
+    return select(_PLAN.c.id).where(holds).order_by(_PLAN.c.valid_from.desc(), _PLAN.c.id.desc()).limit(1)
+
+
+def _ready(
+    plan: Plan, title: str, borders: gpd.GeoDataFrame | None
+) -> tuple[dict[Table, list[dict[str, Any]]], dict[str, Any]]:
+    """A plan as rows of its tables, and the note that goes with it."""
+    if not title.strip():
+        raise StoreError("a plan needs a title", source="plan", found=repr(title))
+    frames = {_BLOCK: plan.blocks, _GRID: plan.grids, _BORDER: pd.DataFrame() if borders is None else borders}
+    ready = {table: to_rows(frame, table) for table, frame in frames.items()}
+    columns = {noun_of(table): note for table, (_, note) in ready.items()}
+    return {table: rows for table, (rows, _) in ready.items()}, {"summary": plan.summary, "columns": columns}
+
+
+def _add(
+    connection: Connection,
+    rows: Mapping[Table, list[dict[str, Any]]],
+    *,
+    title: str,
+    by: str,
+    notes: dict[str, Any],
+    based_on: int | None,
+) -> int:
+    """A new draft; its number."""
+    row = {
+        "title": title, "state": "draft", "based_on": based_on, "revision": 0, "made_at": datetime.now(UTC),
+        "made_by": by, "notes": notes,
+    }  # fmt: skip
+    made = connection.execute(insert(_PLAN).values(row)).inserted_primary_key
+    number = int(made[0]) if made else 0
+    for table, listed in rows.items():
+        _insert(connection, table, number, listed)
+    return number
+
+
+def _held(connection: Connection, table: Table, plan: int, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a plan has just these rows."""
+    own = [c for c in table.columns if c.name not in ("id", "plan")]
+    query = select(*own).where(table.c.plan == plan)
+    there = {row["code"]: row for row in map(dict, connection.execute(query).mappings())}
+    return len(there) == len(rows) and all(row["code"] in there and _same(there[row["code"]], row) for row in rows)
+
+
 def _insert(connection: Connection, table: Table, plan: int, rows: Sequence[Mapping[str, Any]]) -> None:
     if rows:
         connection.execute(insert(table), [{**row, "plan": plan} for row in rows])
+
+
+def _noted(connection: Connection, plan: int) -> dict[str, Any]:
+    return dict(connection.execute(select(_PLAN.c.notes).where(_PLAN.c.id == plan)).scalar_one() or {})
 
 
 def _loaded(connection: Connection, plan: int, notes: Mapping[str, Any]) -> tuple[Plan, gpd.GeoDataFrame]:
@@ -389,8 +452,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _make_whole(connection: Connection, plan: int) -> None:
     """After several people changed a plan: grids as their blocks are now; refused where one came apart."""
-    notes = connection.execute(select(_PLAN.c.notes).where(_PLAN.c.id == plan)).scalar_one() or {}
-    merged, _ = _loaded(connection, plan, notes)
+    merged, _ = _loaded(connection, plan, _noted(connection, plan))
     used = set(merged.blocks["grid"])
     grids = merged.grids[merged.grids["code"].isin(used)]
     lost = sorted(used.difference(grids["code"]))
@@ -413,39 +475,3 @@ def _add_operations(connection: Connection, plan: int, operations: Iterable[Mapp
     now = datetime.now(UTC)
     rows = [{"number": last + n, "at": now, "by": by, "operation": dict(o)} for n, o in enumerate(operations, 1)]
     _insert(connection, _OPERATION, plan, rows)
-
-
-def _faults(made: Plan, units: gpd.GeoDataFrame | None) -> gpd.GeoDataFrame:
-    """The defects of a plan by the ground of its units, else of its blocks; a grid in pieces is an error."""
-    known = units is not None and made.grids["parent"].notna().any()
-    ground = units
-    if ground is None:
-        shape = shapely.union_all(made.blocks.geometry.to_numpy())
-        ground = gpd.GeoDataFrame(geometry=[shape], crs=made.blocks.crs)
-    defects = validate(made.grids, ground, units if known else None)
-    defects["severity"] = np.where(defects["kind"] == "multipart", "error", defects["severity"])
-    return defects
-
-
-def _make_room(connection: Connection, on: date) -> date | None:
-    """End the plan that holds on a day the day before; the last day of the one that begins then."""
-    begins = select(_PLAN.c.id).where(_PLAN.c.state == "published", _PLAN.c.valid_from == on)
-    there = connection.execute(begins).scalars().all()
-    if there:
-        raise StoreError("another plan begins on this day", source=f"plan {there[0]}", found=on.isoformat(),
-                         remedy="Archive it, or choose another day.")  # fmt: skip
-    before = and_(_PLAN.c.state == "published", _PLAN.c.valid_from < on)
-    ongoing = and_(before, or_(_PLAN.c.valid_to.is_(None), _PLAN.c.valid_to >= on))
-    connection.execute(update(_PLAN).where(ongoing).values(valid_to=on - timedelta(days=1)))
-    later = select(func.min(_PLAN.c.valid_from)).where(_PLAN.c.state == "published", _PLAN.c.valid_from > on)
-    following = connection.execute(later).scalar()
-    return None if following is None else following - timedelta(days=1)
-
-
-def _write_lineage(connection: Connection, plan: int, before: gpd.GeoDataFrame, after: gpd.GeoDataFrame) -> None:
-    found = difference(before, after).lineage
-    rows = [
-        {"code": to, "before": was, "ground_share": float(ground), "household_share": float(households or 0.0)}
-        for was, to, ground, households in found[["from", "to", "share", "household_share"]].itertuples(index=False)
-    ]
-    _insert(connection, _LINEAGE, plan, rows)
