@@ -1,5 +1,6 @@
 # make demo   the sample place, end to end, and its map in the browser; needs python3 (3.11 or newer), python3-venv and make
 # make test   everything: linters, types, import floors, the whole suite (installs Chromium, a CJK font and PostGIS with apt)
+# make soak   kill -9 at 50 random moments of load, publish, migrate and backup, on both databases
 # make docs   the pages of docs/ as a site in site/
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo
 PORT ?= 8000
 
-.PHONY: help install demo system test lint bench docs clean
+.PHONY: help install demo system test lint bench soak docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -52,6 +53,9 @@ $(VENV)/.bench: $(VENV)/.develop
 
 bench: $(VENV)/.bench
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+soak: system install
+	@$(BIN)/python tests/crash.py --moments 50
 
 docs: install
 	@$(BIN)/mkdocs build --strict

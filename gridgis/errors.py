@@ -115,6 +115,10 @@ class StoreError(GridgisError):
     """A store that cannot be opened, read or written."""
 
 
+class LostError(StoreError):
+    """The connection to the database was lost. What only reads may be asked again."""
+
+
 class ConflictError(StoreError):
     """Somebody else changed the same rows in the meantime; `conflicts` has each row with both values."""
 

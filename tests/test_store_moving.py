@@ -55,7 +55,7 @@ def filled(where: str) -> dict[str, pd.DataFrame]:
 def assert_holds(where: str, wanted: dict[str, pd.DataFrame]) -> None:
     with open_store(where) as store:
         assert store.settings() == {"title": "清华园街道"}
-        assert store.revision() == 1
+        assert store.revision() == 2  # saved once, published once
         assert [(v.title, v.state) for v in Plans(store).listed()] == [("乙", "draft"), ("甲", "published")]
         for name, frame in wanted.items():
             assert_frame_equal(store.load(name), frame)

@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from gridgis.errors import NotFoundError, StoreError
+from gridgis.errors import LostError, NotFoundError, StoreError
 from gridgis.store import geopackage, upgrades
 from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Revision, Saved, Setting
 from gridgis.store.rows import to_frame, to_rows
+
+T = TypeVar("T")
 
 __all__ = ["BUSY_MS", "Store", "create_store", "open_store", "upgrade_store"]
 
@@ -119,29 +122,36 @@ class Store:
         if table not in TABLES:
             raise NotFoundError("no such table", source=self.name, found=repr(table), wanted=", ".join(TABLES))
         kept: Table = TABLES[table]
-        with self.reading() as connection:
+
+        def ask(connection: Connection) -> pd.DataFrame:
             rows = connection.execute(select(kept).order_by(kept.c.row)).all()
             note = connection.execute(select(Saved.columns).where(Saved.name == table)).scalar_one_or_none()
-        return to_frame(rows, kept, note or {})
+            return to_frame(rows, kept, note or {})
+
+        return self.ask(ask)
 
     def tables(self) -> dict[str, int]:
         """How many rows each table has, by name; 0 where nothing was saved."""
-        with self.reading() as connection:
-            return {
-                name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-                for name, table in TABLES.items()
-            }
+        counts = {name: select(func.count()).select_from(table) for name, table in TABLES.items()}
+        return self.ask(lambda c: {name: c.execute(query).scalar_one() for name, query in counts.items()})
 
     def settings(self) -> dict[str, str]:
         """All settings, by key."""
-        with self.reading() as connection:
-            found = connection.execute(select(Setting.key, Setting.value).order_by(Setting.key))
-            return {row.key: row.value for row in found}
+        query = select(Setting.key, Setting.value).order_by(Setting.key)
+        return self.ask(lambda connection: {row.key: row.value for row in connection.execute(query)})
 
     def revision(self) -> int:
         """How often the store was saved, 0 for a new one: the key of what is computed from its content."""
-        with self.reading() as connection:
-            return connection.execute(select(Revision.number)).scalar_one()
+        return self.ask(lambda connection: connection.execute(select(Revision.number)).scalar_one())
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """Read in a transaction; once more, where the connection to the database was lost on the way."""
+        try:
+            with self.reading() as connection:
+                return question(connection)
+        except LostError:
+            with self.reading() as connection:
+                return question(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -160,8 +170,15 @@ class Store:
         try:
             yield
         except SQLAlchemyError as error:
+            told = getattr(error, "orig", None) or error
+            if getattr(error, "connection_invalidated", False):
+                raise LostError(
+                    f"the connection was lost while the store was {done}: {told}", source=self.name,
+                    remedy="What was saved before is whole. Only if it broke at the very end may the change be there: "
+                    "look, then do it again.",
+                ) from error  # fmt: skip
             raise StoreError(
-                f"the store cannot be {done}: {getattr(error, 'orig', None) or error}",
+                f"the store cannot be {done}: {told}",
                 source=self.name,
                 remedy="What was saved before is whole. Make room on the disk; see who holds the file.",
             ) from error

@@ -56,9 +56,8 @@ class Plans:
 
     def listed(self) -> list[Version]:
         """All plans, the newest first."""
-        with self._store.reading() as connection:
-            rows = connection.execute(select(*_version_columns()).order_by(_PLAN.c.id.desc()))
-            return [Version(*row) for row in rows]
+        query = select(*_version_columns()).order_by(_PLAN.c.id.desc())
+        return self._store.ask(lambda connection: [Version(*row) for row in connection.execute(query)])
 
     def version(self, plan: int) -> Version:
         """One plan.
@@ -68,33 +67,36 @@ class Plans:
         NotFoundError
             There is no plan of that number.
         """
-        with self._store.reading() as connection:
-            return self._version(connection, plan)
+        return self._store.ask(lambda connection: self._version(connection, plan))
 
     def at(self, day: date) -> Version | None:
         """The plan that holds on a day, past or to come; None where none does."""
-        with self._store.reading() as connection:
+
+        def ask(connection: Connection) -> Version | None:
             found = connection.execute(_holding(day)).scalar()
             return None if found is None else self._version(connection, found)
 
+        return self._store.ask(ask)
+
     def load(self, plan: int) -> tuple[Plan, gpd.GeoDataFrame, Version]:
         """A plan with its borders, and the version that was read: hand its revision to :meth:`save`."""
-        with self._store.reading() as connection:
+
+        def ask(connection: Connection) -> tuple[Plan, gpd.GeoDataFrame, Version]:
             version = self._version(connection, plan)
             return *_loaded(connection, plan, _noted(connection, plan)), version
+
+        return self._store.ask(ask)
 
     def operations(self, plan: int) -> list[dict[str, Any]]:
         """The log of edits, the first one first."""
         query = select(_OPERATION.c.operation).where(_OPERATION.c.plan == plan).order_by(_OPERATION.c.number)
-        with self._store.reading() as connection:
-            return [dict(operation) for operation in connection.execute(query).scalars()]
+        return self._store.ask(lambda connection: [dict(found) for found in connection.execute(query).scalars()])
 
     def lineage(self, plan: int) -> pd.DataFrame:
         """Of a published plan: code, before (a grid of the plan before), ground_share, household_share of that grid."""
         names = ("code", "before", "ground_share", "household_share")
         query = select(*(_LINEAGE.c[name] for name in names)).where(_LINEAGE.c.plan == plan).order_by(_LINEAGE.c.id)
-        with self._store.reading() as connection:
-            return pd.DataFrame(connection.execute(query).all(), columns=list(names))
+        return self._store.ask(lambda c: pd.DataFrame(c.execute(query).all(), columns=list(names)))
 
     # --- drafts -------------------------------------------------------------------------------------------------------
 
