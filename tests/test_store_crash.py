@@ -15,7 +15,8 @@ from sqlalchemy import Connection, event, text
 
 from gridgis.errors import StoreError
 from gridgis.loading import load_files
-from gridgis.store import Store, open_store
+from gridgis.store import Store, copying, open_store
+from gridgis.store.merging import Part, merge
 
 
 @pytest.mark.parametrize("kind", ["file", "postgis"])
@@ -57,7 +58,7 @@ def test_a_load_that_fills_the_disk_leaves_the_store_as_it_was(tmp_path: Path) -
         def _fill(connection: Any) -> None:
             connection.exec_driver_sql("PRAGMA max_page_count = 150")
 
-        with pytest.raises(StoreError, match="the store cannot be written: .*full.*saved before is whole"):
+        with pytest.raises(StoreError, match=r"the store cannot be written: .*full.*saved before is whole"):
             load_files(store, "house", [houses(tmp_path, 30_000)], by="one")
         assert (store.tables()["house"], store.revision()) == (5, 1)
 
@@ -105,3 +106,19 @@ def test_a_change_is_not_repeated_after_a_lost_connection_but_told(served: Store
     event.remove(served._engine, "after_cursor_execute", strike_once)
     assert (served.tables()["house"], served.revision()) == (0, 0)
     assert load_files(served, "house", [houses(tmp_path, 5)], by="one").counts.new == 5
+
+
+def test_a_connection_lost_amid_a_copy_is_told(served: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    column, path = copying._column, houses(tmp_path, 5)
+
+    def strike_once(*given: Any) -> list[Any]:
+        cut(served)
+        return column(*given)
+
+    monkeypatch.setattr(copying, "_column", strike_once)
+    with pytest.raises(StoreError, match="the connection was lost while the store was written"):
+        load_files(served, "house", [path], by="one")
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match=r"the store cannot be written: .*NUL"):
+        merge(served, "house", [Part(pd.DataFrame({"code": ["a\0b"]}), ["code"])], by="one")
+    assert served.tables()["house"] == 0

@@ -19,6 +19,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from gridgis.store.geopackage import from_blob, to_blob
 
 SRID = 4326
+#: Made once: json.dumps makes one each time.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 class _Moment(DATETIME):
@@ -112,7 +114,7 @@ class Document(TypeDecorator[Any]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else JSON(none_as_null=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        return json.dumps(value, ensure_ascii=False) if dialect.name == "sqlite" and value is not None else value
+        return _ENCODER.encode(value) if dialect.name == "sqlite" and value is not None else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return json.loads(value) if dialect.name == "sqlite" and value is not None else value
