@@ -10,12 +10,14 @@ import pandas as pd
 
 from gridgis.errors import NotFoundError
 from gridgis.files.apart import Apart, none_rejected, read_apart
+from gridgis.files.tracks import read_tracks
 from gridgis.files.vectors import parse_spec
 from gridgis.schema import TABLES, check_key
 from gridgis.store import Store
 from gridgis.store.digests import file_checksum
 from gridgis.store.merging import Merged, Part, Progress, merge
 from gridgis.store.models import TABLES as STORED
+from gridgis.store.personal import Personal
 
 #: The tables that files can be loaded into.
 LOADED = tuple(name for name in TABLES if name in STORED)
@@ -85,6 +87,14 @@ def load_files(
     told = {"files": sums, "rejected": len(rejects)}
     counts = merge(store, name, parts, by=by, told=told, dry_run=dry_run, progress=progress)
     return Loaded(name, counts, read[0].frame.head(5), rejects)
+
+
+def load_tracks(
+    store: Store, files: Sequence[str], *, by: str, timezone: str, rename: Mapping[str, str] | None, datum: str | None
+) -> tuple[int, int]:
+    """Bring tracks (GPX, CSV, GeoJSON, Parquet, folders of them) into a store; new fixes, and those that were there."""
+    fixes = read_tracks(list(files), rename=rename, datum=datum)
+    return Personal(store, by).keep_tracks(fixes, timezone)
 
 
 def table_of(name: str) -> str:

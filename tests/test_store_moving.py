@@ -77,6 +77,8 @@ def test_everything_is_copied_either_way(places: dict[str, list[str]], source: s
     moved = copy(here, there, lambda name, rows: told.append((name, rows)))
     assert_holds(there, wanted)
     assert_holds(here, wanted)
+    with open_store(there) as store:  # new rows are numbered after those that came
+        assert Plans(store).add(plan(), title="丙", by="planner") == 3
     assert (moved["house"].rows, moved["grid"].rows) == (12, 2)
     assert ("house", 12) in told
 

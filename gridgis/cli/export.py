@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,10 +32,11 @@ _OF_PLAN = ("grid", "block", "border", "lineage")
 )
 @options.output
 def command(store: str, layer: str, plan: int | None, at: datetime | None, output: Path) -> None:
-    """把库中的图层写成文件；图层名不对时列出全部图层。
+    """把库中的图层写成文件；图层名不对时列出全部图层。看居民和轨迹的数据会记入日志。
 
     Write a layer of a store to a file, by its name or its plural: grid, grids, block, house, staff … With --plan or
-    --at it is a layer of one published or drafted plan: grid, block, border, or lineage (where ground came from).
+    --at it is a layer of one plan: grid, block, border, or lineage (where ground came from). fixes are the tracks. A
+    look at tracks and at rows of residents is noted in the audit log.
     """
     from gridgis.files import write
     from gridgis.store import open_store
@@ -54,13 +56,16 @@ def command(store: str, layer: str, plan: int | None, at: datetime | None, outpu
 
 def _of_store(store: Store, name: str, asked: str) -> tuple[str, pd.DataFrame]:
     from gridgis.errors import NotFoundError
+    from gridgis.store.personal import Personal
 
+    if name in ("fix", "fixes", "tracks"):
+        return "fix", Personal(store, getpass.getuser()).tracks()
     counts = store.tables()
     name = name if name in counts else name.removesuffix("s")
     if not counts.get(name):
         kept = ", ".join(sorted(table for table, n in counts.items() if n))
         raise NotFoundError("the store holds no such layer", source=store.name, found=asked, wanted=kept)
-    return name, store.load(name)
+    return name, Personal(store, getpass.getuser()).load(name)
 
 
 def _of_plan(store: Store, asked: str, plan: int | None, at: datetime | None) -> tuple[str, pd.DataFrame]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -15,6 +17,9 @@ from gridgis.cli import options
 if TYPE_CHECKING:
     from gridgis.loading import Loaded
     from gridgis.store.digests import Digest
+
+
+_by = click.option("--by", metavar="NAME", help="操作人，记入日志 who loads, for the audit log; by default your login")
 
 
 @click.group("store")
@@ -43,9 +48,7 @@ def init(store: str) -> None:
     metavar="CSV",
     help="不能用的行写到（默认在第一个文件旁）rows set aside; by default FILE.rejects.csv",
 )
-@click.option(
-    "--by", metavar="NAME", help="操作人（默认为系统用户）who loads, for the audit log; by default your login"
-)
+@_by
 @options.as_json
 @options.reading
 def load(
@@ -70,6 +73,8 @@ def load(
     from gridgis.loading import load_files
     from gridgis.store import open_store
 
+    if table in ("fix", "fixes", "tracks"):
+        raise click.UsageError("tracks are kept by gridgis store tracks")
     with open_store(store) as opened, _progress() as told:
         done = load_files(
             opened, table, files, by=by or getpass.getuser(), rename=options.renaming(renames), crs=crs, datum=datum,
@@ -79,6 +84,73 @@ def load(
     if len(done.rejects) and not dry_run:
         write(done.rejects, aside)
     _echo_load(done, aside, dry_run=dry_run, as_json=as_json)
+
+
+@command.command("tracks")
+@click.argument("store")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_by
+@options.profile
+@options.reading
+def tracks(
+    store: str,
+    files: tuple[str, ...],
+    by: str | None,
+    profile: str,
+    crs: str | None,
+    datum: str | None,
+    renames: tuple[str, ...],
+) -> None:
+    """保存轨迹，到期由 expire 删除；重复装入不变。
+
+    Keep tracks (GPX, CSV, GeoJSON, Parquet, folders of them): by member of staff and day, until expire deletes them.
+    """
+    from gridgis.loading import load_tracks
+    from gridgis.profile import Profile
+    from gridgis.store import open_store
+
+    if crs is not None:
+        raise click.UsageError("tracks are in degrees of longitude and latitude; --datum says of which datum")
+    zone = Profile.load(profile).parameters.timezone
+    with open_store(store) as opened:
+        new, same = load_tracks(opened, files, by=by or getpass.getuser(), timezone=zone,
+                                rename=options.renaming(renames), datum=datum)  # fmt: skip
+    click.echo(f"轨迹点 fixes: 新增 new {new:,}, 不变 same {same:,}")
+
+
+@command.command("expire")
+@click.argument("store")
+@options.profile
+def expire(store: str, profile: str) -> None:
+    """删除到期的轨迹（规则的 track_kept_days）。Delete the tracks that are older than the profile's track_kept_days."""
+    from gridgis.profile import Profile
+    from gridgis.store import open_store
+    from gridgis.store.personal import Personal
+
+    kept = Profile.load(profile).parameters
+    today = datetime.now(ZoneInfo(kept.timezone)).date()
+    with open_store(store) as opened:
+        gone = Personal(opened, getpass.getuser()).expire(today, int(kept.track_kept_days))
+    click.echo(f"track_kept_days {kept.track_kept_days}: 删除了 {gone:,} 人日的轨迹 tracks of {gone:,} days deleted")
+
+
+@command.command("forget")
+@click.argument("store")
+@click.option("--person", metavar="ID", help="删除一位居民 remove a resident")
+@click.option("--staff", metavar="ID", help="删除一名人员的全部轨迹 remove all tracks of a member of staff")
+def forget(store: str, person: str | None, staff: str | None) -> None:
+    """应要求删除个人数据；日志只记删除过。Remove a person on request; the log says that it was done, not of whom."""
+    from gridgis.store import open_store
+    from gridgis.store.personal import Personal
+
+    if (person is None) == (staff is None):
+        raise click.UsageError("name --person or --staff")
+    with open_store(store) as opened:
+        personal = Personal(opened, getpass.getuser())
+        if person is not None:
+            personal.forget(person)
+        gone = 1 if staff is None else personal.forget_tracks(staff)
+    click.echo(f"已删除 removed: {gone:,}")
 
 
 def _echo_load(done: Loaded, aside: Path, *, dry_run: bool, as_json: bool) -> None:

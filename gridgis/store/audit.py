@@ -51,9 +51,11 @@ def note_changes(
     _add(connection, by, what, table, [(key, *_told(table, before, after)) for key, before, after in changes])
 
 
-def note_load(connection: Connection, by: str, table: str, counts: Mapping[str, Any]) -> None:
-    """Add a row that says how many rows were loaded: counts and names of files, which are no values of a row."""
-    _add(connection, by, "load", table, [(None, None, counts)])
+def note_count(
+    connection: Connection, by: str, what: str, table: str, counts: Mapping[str, Any], *, key: str | None = None
+) -> None:
+    """Add a row that counts: how many rows were loaded, seen or removed, out of which files; never a value of one."""
+    _add(connection, by, what, table, [(key, None, counts)])
 
 
 def _told(table: str, before: Any, after: Any) -> tuple[Any, Any]:

@@ -99,7 +99,7 @@ def merge(
         else:
             into.finish(connection, done)
             after = {**(told or {}), "new": done.new, "changed": done.changed, "same": done.same}
-            audit.note_load(connection, by, table, after)
+            audit.note_count(connection, by, "load", table, after)
     return done
 
 

@@ -414,6 +414,18 @@ class Lineage(OfPlan, Base):
     household_share: Mapped[float]
 
 
+class Track(Base):
+    """What one member of staff walked on one day: the fixes as Parquet. Kept for the profile's `track_kept_days`."""
+
+    __tablename__ = "track"
+    __table_args__ = (UniqueConstraint("staff", "day"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    staff: Mapped[str]
+    day: Mapped[date] = mapped_column(index=True)
+    count: Mapped[int]
+    fixes: Mapped[bytes]
+
+
 class Audit(Base):
     """Who did what when: rows are added, never changed or deleted. Of personal rows it has ids and names of columns."""
 

@@ -67,6 +67,7 @@ def _moved(
             _at_one_moment(reading)
             _references_later(writing)
             sent = {table.name: _send(reading, writing, table, progress) for table in tables()}
+            _count_on(writing)
             if wanted is not None:
                 _same(sent, wanted, there)
             arrived = digests(writing)
@@ -275,6 +276,20 @@ def _references_later(connection: Connection) -> None:
     """Rows may come before those that they refer to; at the end of the transaction all must be there."""
     later = "PRAGMA defer_foreign_keys = ON" if connection.dialect.name == "sqlite" else "SET CONSTRAINTS ALL DEFERRED"
     connection.exec_driver_sql(later)
+
+
+def _count_on(connection: Connection) -> None:
+    """PostgreSQL numbers new rows by a counter of its own, which has not seen the rows that were copied."""
+    if connection.dialect.name != "postgresql":
+        return
+    for table in tables():
+        last = func.max(table.c.id) if "id" in table.primary_key.columns else None
+        if last is None:
+            continue
+        counter = connection.execute(select(func.pg_get_serial_sequence(table.name, "id"))).scalar()
+        highest = connection.execute(select(last)).scalar()
+        if counter is not None and highest is not None:
+            connection.execute(select(func.setval(counter, highest)))
 
 
 def _opened(place: Place) -> Any:
