@@ -105,7 +105,8 @@ def test_messages_of_raised_errors_are_not_empty() -> None:
 #: Where the text of a statement is put together: of names that the code itself has, never of what a user gives.
 PUT_TOGETHER = {
     ("geopackage.py", "APPLICATION_ID"), ("geopackage.py", "USER_VERSION"), ("geopackage.py", "name"),
-    ("geopackage.py", "listed"), ("engines.py", "pragma"), ("moving.py", "VERSION_TABLE"),
+    ("geopackage.py", "listed"), ("engines.py", "pragma"), ("moving.py", "VERSION_TABLE"), ("writing.py", "quoted"),
+    ("writing.py", "index"),
 }  # fmt: skip
 
 
