@@ -13,7 +13,7 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.errors import GridgisWarning, SchemaError, name_ids
 from gridgis.locate import GridLocator
-from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.network import Bools, Floats, Ints, Shapes, mostly_in
 from gridgis.plan.units import unique_codes
 from gridgis.schema import COMPOUND_KINDS, codes_as_text
 
@@ -42,6 +42,26 @@ def count_loads(
         if houses is not None and persons is not None and len(persons):
             out["persons"] = _persons(persons, houses, row, len(blocks))
     return out
+
+
+def nobody_in(
+    pieces: gpd.GeoDataFrame,
+    houses: gpd.GeoDataFrame | None,
+    buildings: gpd.GeoDataFrame | None,
+    estates: gpd.GeoDataFrame | None,
+) -> Bools:
+    """Which pieces hold no households and lie in no estate with more than half of their ground.
+
+    Nobody is known to live nowhere: where no households were counted at all, no piece is empty.
+    """
+    homes = houses if houses is not None else buildings
+    count = np.zeros(0) if homes is None else households_of(homes, 1.0 if houses is not None else 0.0)
+    if homes is None or not count.any():
+        return np.zeros(len(pieces), dtype=bool)
+    row = _rows_of(GridLocator(pieces), homes, pieces.crs)
+    lived = np.bincount(row[row >= 0], count[row >= 0], len(pieces)) > 0
+    areas = np.empty(0, dtype=object) if estates is None else estates.geometry.to_numpy()
+    return ~lived & ~mostly_in(pieces.geometry.to_numpy(), areas)
 
 
 def households_of(homes: pd.DataFrame, default: float) -> Floats:
@@ -88,14 +108,23 @@ def _warn_left_out(homes: pd.DataFrame, row: Ints, count: Floats, what: str) -> 
         )
 
 
-def compound_kinds(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, metric: pyproj.CRS) -> Shapes:
-    """The kind of compound that covers more than half of each block, else None."""
-    kinds = np.full(len(blocks), None, dtype=object)
-    if estates is None or "kind" not in estates.columns:
-        return kinds
+def compounds_of(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, metric: pyproj.CRS) -> pd.DataFrame:
+    """For each block the kind of compound, and the code of the one compound, that covers more than half of it."""
+    none = [None] * len(blocks)
+    found = pd.DataFrame({"compound_kind": none, "compound": none}, index=blocks.index, dtype=object)
+    if estates is None:
+        return found
     shapes = crs_.project(blocks.geometry.to_numpy(), blocks.crs, metric)
     areas = shapely.make_valid(crs_.project(estates.geometry.to_numpy(), blocks.crs, metric))
-    kind = estates["kind"].to_numpy(dtype=object)
+    if "kind" in estates.columns:
+        found["compound_kind"] = pd.Series(_kinds(shapes, areas, estates["kind"].to_numpy(dtype=object)), dtype=object)
+    if "code" in estates.columns:
+        found["compound"] = pd.Series(_codes(shapes, areas, codes_as_text(estates["code"]).to_numpy()), dtype=object)
+    return found
+
+
+def _kinds(shapes: Shapes, areas: Shapes, kind: Shapes) -> Shapes:
+    kinds = np.full(len(shapes), None, dtype=object)
     half = shapely.area(shapes) / 2
     for name in COMPOUND_KINDS:
         own = areas[kind == name]
@@ -104,3 +133,15 @@ def compound_kinds(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, m
             more = covered > half
             kinds[more], half[more] = name, covered[more]
     return kinds
+
+
+def _codes(shapes: Shapes, areas: Shapes, code: Shapes) -> Shapes:
+    codes = np.full(len(shapes), None, dtype=object)
+    order = np.argsort(code.astype(str), kind="stable")  # where two estates lie on one ground the lowest code wins
+    shape, area = shapely.STRtree(shapes).query(areas[order], predicate="intersects")[::-1]
+    covered = shapely.area(shapely.intersection(shapes[shape], areas[order][area]))
+    most = np.zeros(len(shapes))
+    for row, estate, metres in zip(shape.tolist(), order[area].tolist(), covered.tolist(), strict=True):
+        if metres > max(most[row], shapely.area(shapes[row]) / 2):
+            codes[row], most[row] = code[estate], metres
+    return codes
