@@ -146,6 +146,8 @@ def make_plan(tables: Frames, profile: Profile) -> Frames:
             buildings=tables["buildings"],
             compounds=tables["compounds"],
             persons=None if tables["persons"] is None else housed(tables["persons"]),
+            water=tables["water"],
+            norm=profile.norm,
         )
         plan = partition(cut.blocks, profile, borders=cut.borders, units=_named(tables["units"], tables["boundary"]))
         blocks, borders, grids, summary = plan.blocks, cut.borders, plan.grids, plan.summary

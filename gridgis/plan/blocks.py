@@ -95,8 +95,8 @@ def make_blocks(
         Faces of less area (m²), or narrower than this (metres; twice the area over the perimeter: the strip between
         two carriageways), are merged into the neighbour in the unit with the longest border on the weakest barrier.
     island_width_m : float
-        So are faces up to this wide (metres, as above) with three quarters of their rim on larger roads of one name: the
-        ground between two carriageways that run apart.
+        So are faces up to this wide (metres, as above) with three quarters of their rim on larger roads of one name:
+        the ground between two carriageways that run apart.
     min_court_m2 : float
         So are courts of less area (m²): nobody lives there, no compound has them, and their rim lies for the most part
         on lanes without a name, walls, or no barrier (the courts of a campus or a works). Not judged where no
@@ -112,8 +112,9 @@ def make_blocks(
     Blocks
         ``blocks``: code (unit code and a running number, north to south), unit, households, persons, buildings,
         compound_kind, compound (code, None where there is none), estimated (how many of the households are estimates),
-        geometry. Neighbours share their border vertex for vertex. ``borders``: left, right (None at the outline), class (None where no barrier),
-        name, length_m, geometry; one row for each pair of blocks, class and name.
+        geometry. Neighbours share their border vertex for vertex.
+        ``borders``: left, right (None at the outline), class (None where no barrier), name, length_m, geometry; one row
+        for each pair of blocks, class and name.
         ``attrs["parameters"]`` of both holds the thresholds.
 
     Raises

@@ -221,14 +221,14 @@ def _both_sides(faces: Faces, value: Ints, length: Floats) -> tuple[Ints, Ints, 
 # --- folding ----------------------------------------------------------------------------------------------------------
 
 
-def _fold(
-    area: Floats, perimeter: Floats, unwanted: Bools, borders: _Borders, min_m2: float, min_width: float
-) -> Ints:
-    """Label of each face after folding, smallest first, each too small, narrow or `unwanted` into its best neighbour."""
+def _fold(area: Floats, perimeter: Floats, unwanted: Bools, borders: _Borders, min_m2: float, min_width: float) -> Ints:
+    """Label of each face after folding, the smallest first: small, narrow and `unwanted` ones into a neighbour."""
     label = np.arange(len(area))
     sizes, rounds, closed = area.tolist(), perimeter.tolist(), unwanted.tolist()
     beside: list[dict[int, tuple[float, float]]] = [{} for _ in sizes]
-    for (a, b), length, cost in zip(borders.pairs.tolist(), borders.metres.tolist(), borders.costs.tolist(), strict=True):
+    for (a, b), length, cost in zip(
+        borders.pairs.tolist(), borders.metres.tolist(), borders.costs.tolist(), strict=True
+    ):
         beside[a][b] = beside[b][a] = (cost, length)
 
     def small(face: int) -> bool:

@@ -171,9 +171,7 @@ def _need_matplotlib() -> None:
     from importlib.util import find_spec
 
     if find_spec("matplotlib") is None:
-        raise InputError(
-            "pictures need matplotlib, which is not installed", remedy="pip install 'gridgis[notebooks]'"
-        )
+        raise InputError("pictures need matplotlib, which is not installed", remedy="pip install 'gridgis[notebooks]'")
 
 
 class _Words:
@@ -196,7 +194,8 @@ class _Words:
 
 def _in_metres(frame: gpd.GeoDataFrame, metric: pyproj.CRS, source: str) -> Shapes:
     shapes = np.asarray(frame.geometry.array, dtype=object)
-    return crs_.project(shapely.force_2d(shapes), crs_.require_crs(frame, source), metric)
+    there: Shapes = crs_.project(shapely.force_2d(shapes), crs_.require_crs(frame, source), metric)
+    return there
 
 
 def _rings(shapes: Shapes) -> list[Floats]:
@@ -219,7 +218,9 @@ def _outlines(ax: Axes, shapes: Shapes, colour: str, width: float, order: int) -
     from matplotlib.collections import LineCollection
 
     # Each edge once: two rims drawn over each other would be darker than one.
-    lines = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(shapely.linestrings(rim_segments(shapes).ends))))
+    lines = shapely.get_parts(
+        shapely.line_merge(shapely.multilinestrings(shapely.linestrings(rim_segments(shapes).ends)))
+    )
     paths = [shapely.get_coordinates(line) for line in lines]
     ax.add_collection(
         LineCollection(paths, colors=colour, linewidths=width, zorder=order, capstyle="round", joinstyle="round"),
@@ -282,7 +283,13 @@ def _codes(ax: Axes, grids: gpd.GeoDataFrame, shapes: Shapes, words: _Words, pla
         text = code.removeprefix(prefix)
         size = float(np.clip(1.5 * radius / max(len(text), 2) + 2, _LEAST_PT, _CODE_PT))
         told = not pd.isna(count) and radius > 16
-        style = {"ha": "center", "color": _INK, "zorder": 12, "family": words.family, "path_effects": _halo(2.2)}
+        style: dict[str, Any] = {
+            "ha": "center",
+            "color": _INK,
+            "zorder": 12,
+            "family": words.family,
+            "path_effects": _halo(2.2),
+        }
         placed.append(ax.text(x, y, text, va="bottom" if told else "center", fontsize=size, weight="bold", **style))
         if told:
             load = f"{int(count)} 户" if words.chinese else f"{int(count)} hh"
@@ -336,8 +343,10 @@ def _write_along(ax: Axes, name: str, line: Any, metres: float, words: _Words, b
         if np.hypot(x1 - x0, y1 - y0) < 0.97 * wide:
             continue
         turn = (np.degrees(np.arctan2(y1 - y0, x1 - x0)) + 90) % 180 - 90
-        text = ax.text(x, y, name, ha="center", va="center", fontsize=_NAME_PT, rotation=turn, zorder=11, color="#3a2a10",
-                       rotation_mode="anchor", family=words.family, path_effects=_halo(1.8))  # fmt: skip
+        text = ax.text(
+            x, y, name, ha="center", va="center", fontsize=_NAME_PT, rotation=turn, rotation_mode="anchor",
+            zorder=11, color="#3a2a10", family=words.family, path_effects=_halo(1.8),
+        )  # fmt: skip
         box = text.get_window_extent()
         if not any(box.overlaps(other) for other in boxes):
             boxes.append(box)
@@ -368,7 +377,7 @@ def _scale_and_north(ax: Axes, words: _Words) -> None:
     x, y = east - 0.02 * (east - west), south + 0.02 * (north - south)
     ax.plot([x - metres, x - metres / 2], [y, y], color=_INK, linewidth=5, solid_capstyle="butt", zorder=13)
     ax.plot([x - metres / 2, x], [y, y], color="#9a9a9a", linewidth=5, solid_capstyle="butt", zorder=13)
-    style = {"color": _INK, "zorder": 13, "family": words.family, "path_effects": _halo(2.5)}
+    style: dict[str, Any] = {"color": _INK, "zorder": 13, "family": words.family, "path_effects": _halo(2.5)}
     ax.annotate(told, (x - metres / 2, y), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8, **style)
     ax.annotate(
         "北 N" if words.chinese else "N", xy=(0.975, 0.985), xytext=(0.975, 0.92), xycoords="axes fraction",

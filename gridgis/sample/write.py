@@ -38,7 +38,7 @@ FILES = {
 }  # fmt: skip
 _TABLE = {
     "boundary": "boundary", "units": "unit", "barriers": "barrier", "compounds": "compound",
-    "buildings": "building", "houses": "house",
+    "buildings": "building", "houses": "house", "water": "water",
 }  # fmt: skip
 TRUTH_FILE, PORTRAITS = "truth.json", "portraits"
 
@@ -173,9 +173,10 @@ def at_work(tables: Mapping[str, Any], grids: gpd.GeoDataFrame) -> Work:
 def _grids(folder: Path) -> gpd.GeoDataFrame:
     """The grids that ``build`` makes of the files: read back, cut and shared out in the same way."""
     made = {name: read(folder / FILES[name], table=table) for name, table in _TABLE.items()}
-    loads = {name: made[name] for name in ("units", "houses", "buildings", "compounds")}
-    cut = make_blocks(made["boundary"], made["barriers"], **loads)
-    plan = partition(cut.blocks, Profile.load(PROFILE), borders=cut.borders, units=made["units"])
+    loads = {name: made[name] for name in ("units", "houses", "buildings", "compounds", "water")}
+    profile = Profile.load(PROFILE)
+    cut = make_blocks(made["boundary"], made["barriers"], **loads, norm=profile.norm)
+    plan = partition(cut.blocks, profile, borders=cut.borders, units=made["units"])
     return plan.grids.sort_values("code", ignore_index=True)
 
 
