@@ -26,6 +26,7 @@ _ROOMS = {
     "patrol_coverage": "gridgis.patrol.coverage",
     "check_compliance": "gridgis.compliance",
     "Profile": "gridgis.profile",
+    "draw_plan": "gridgis.publish.pictures",
     "open_store": "gridgis.store",
 }
 
