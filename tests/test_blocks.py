@@ -732,6 +732,47 @@ def test_barriers_that_are_areas_or_of_no_class_are_refused() -> None:
         make_blocks(ground(SQUARE), lines(STREET).drop(columns="class"))
 
 
+@pytest.mark.parametrize("name", ["snap_m", "min_block_m2", "min_width_m", "island_width_m", "min_water_m2"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_thresholds_that_are_no_lengths_are_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"a threshold is no length or area; found {name}={value}; wanted 0 or more"):
+        make_blocks(ground(SQUARE), lines(STREET), **{name: value})
+
+
+@pytest.mark.parametrize("value", [-3, "two", float("inf")])
+def test_households_that_are_no_counts_are_refused(value: object) -> None:
+    homes = points([(50, 50), (60, 50)], households=pd.Series([1, value], dtype=object).tolist())
+    with pytest.raises(
+        SchemaError, match=rf"houses: households must be numbers of 0 or more \(row h1\); found {value}"
+    ):
+        make_blocks(ground(SQUARE), lines(STREET), houses=homes)
+
+
+def test_houses_without_a_crs_are_refused() -> None:
+    homes = points([(50, 50)]).set_crs(None, allow_override=True)
+    with pytest.raises(CRSError, match="is missing"):
+        make_blocks(ground(SQUARE), lines(STREET), houses=homes)
+
+
+def test_an_empty_boundary_is_refused_and_empty_tables_beside_it_are_none() -> None:
+    none = ground(SQUARE).iloc[:0]
+    with pytest.raises(InputError, match="boundary: the table has no rows; wanted at least one polygon"):
+        make_blocks(none, lines(STREET))
+    with pytest.raises(InputError, match="units: the table has no rows"):
+        make_blocks(ground(SQUARE), lines(STREET), units=none)
+    cut = make_blocks(
+        ground(SQUARE), lines(STREET), houses=points([]), buildings=none, compounds=none, water=none,
+        persons=pd.DataFrame({"id": [], "house": []}),
+    )  # fmt: skip
+    assert cut.blocks["households"].tolist() == [0, 0]
+    assert cut.blocks["compound"].tolist() == [None, None]
+
+
+def test_lines_that_leave_the_ground_are_cut_at_its_outline() -> None:
+    cut = make_blocks(ground(SQUARE), lines(("lane", "长街", [(-9e5, 100), (9e5, 100)])))
+    assert cut.borders.loc[cut.borders["name"] == "长街", "length_m"].tolist() == [300.0]
+
+
 def test_rows_without_geometry_are_left_out_of_the_barriers() -> None:
     streets_ = pd.concat([lines(STREET), lines(STREET).set_geometry(gpd.GeoSeries([None], crs=shapes.METRES))])
     assert len(make_blocks(ground(SQUARE), streets_).blocks) == 2
@@ -786,13 +827,19 @@ def test_qinghuayuan_is_cut_along_its_streets(places: Path) -> None:
     place = read(f"{places}/beijing/haidian-all.geojson#110108014", table="boundary")
     with pytest.warns(GridgisWarning, match="the rest has no data"):
         layers = read_osm(places / "qinghuayuan" / "map.osm", place)
-    cut = make_blocks(place, layers["barriers"], buildings=layers["buildings"], compounds=layers["compounds"])
+    loads = {name: layers[name] for name in ("buildings", "compounds", "water")}
+    cut = make_blocks(place, layers["barriers"], **loads)
     assert_tiles_coarsely(cut, place)
     assert 120 <= len(cut.blocks) <= 200
     assert cut.blocks["buildings"].sum() == pytest.approx(410, abs=6)
     named = cut.borders.groupby("name")["length_m"].sum()
     assert {"万泉河", "成府路", "荷清路", "学堂路", "清华路", "至善路"} <= set(named.index)
     assert named["学堂路"] > 1000
+    # Where households are known, the courts of the campus where nobody lives are no blocks of their own.
+    homes = loads["buildings"].assign(households=(loads["buildings"]["kind"] == "apartments") * 40)
+    fewer = make_blocks(place, layers["barriers"], **{**loads, "buildings": homes})
+    assert_tiles_coarsely(fewer, place)
+    assert 80 <= len(fewer.blocks) <= 0.85 * len(cut.blocks)
 
 
 def assert_tiles_coarsely(cut: Blocks, place: gpd.GeoDataFrame) -> None:
@@ -800,6 +847,7 @@ def assert_tiles_coarsely(cut: Blocks, place: gpd.GeoDataFrame) -> None:
     assert free_and_outside(cut.blocks, place) < AREA
     corners = set(map(tuple, shapely.get_coordinates(place.geometry.to_numpy())))
     assert corners <= set(map(tuple, shapely.get_coordinates(cut.blocks.geometry.to_numpy())))
+    assert validate(cut.blocks, place)["kind"].tolist() == []
 
 
 @pytest.mark.places
@@ -808,14 +856,27 @@ def test_cambridge_is_cut_by_its_streets(places: Path) -> None:
     place = gpd.read_file(folder / "BOUNDARY_CityBoundary.geojson")
     streets_ = gpd.read_file(folder / "TRANS_Centerlines.geojson")
     kinds = np.select([streets_["MajorRoad"] == 1, streets_["MajorRoad"] == 2], ["main", "secondary"], "lane")
-    shores = gpd.read_file(folder / "HYDRO_WaterBodies.geojson").boundary
+    water = gpd.read_file(folder / "HYDRO_WaterBodies.geojson").rename(columns={"NAME": "name"})
     tracks = gpd.read_file(folder / "TRANS_Rail.geojson").geometry
-    parts = [(streets_.geometry, kinds, streets_["Street"]), (shores, "river", None), (tracks, "railway", None)]
+    parts = [
+        (streets_.geometry, kinds, streets_["Street"]),
+        (water.boundary, "river", water["name"]),
+        (tracks, "railway", None),
+    ]
     layers = [gpd.GeoDataFrame(geometry=g.to_crs(place.crs)).assign(**{"class": c, "name": n}) for g, c, n in parts]
-    cut = make_blocks(place, pd.concat(layers, ignore_index=True))
+    cut = make_blocks(place, pd.concat(layers, ignore_index=True), water=water)
     assert_tiles_coarsely(cut, place)
     assert 600 < len(cut.blocks) < 1000
     inner = cut.borders[cut.borders["right"].notna()]
     assert {"river", "railway", "main", "secondary", "lane"} == set(inner["class"].dropna())
     assert inner.loc[inner["name"] == "Massachusetts Ave", "length_m"].sum() > 5000
     assert inner.loc[inner["class"].isna(), "length_m"].sum() < 0.001 * inner["length_m"].sum()
+    # Fresh Pond is a block, and so is each of the three reaches of the Charles (a dam and a lock part them): no bridge
+    # cuts them, no meadow is part of them.
+    blocks = cut.blocks.to_crs(26919)
+    for name in ("Fresh Pond", "Charles River"):
+        body = water.loc[water["name"] == name].to_crs(26919).union_all().intersection(place.to_crs(26919).union_all())
+        own = blocks[blocks.intersection(body).area > 0.5 * blocks.area]
+        assert len(own) == (shapely.area(shapely.get_parts(body)) > 1).sum() == (1 if name == "Fresh Pond" else 3)
+        assert own.intersection(body).area.sum() > 0.97 * body.area
+        assert own.difference(body).area.sum() < 0.01 * own.area.sum()

@@ -13,7 +13,7 @@ import pyproj
 import shapely
 
 from gridgis import crs as crs_
-from gridgis.errors import GridgisWarning
+from gridgis.errors import GridgisWarning, InputError
 from gridgis.plan import network
 from gridgis.plan.carry import join
 from gridgis.plan.estates import inside_estates, read_estates, too_large
@@ -120,7 +120,7 @@ def make_blocks(
     Raises
     ------
     InputError
-        A CRS, a class or all lines are missing.
+        A CRS, a class or all lines are missing; a threshold is negative or no number; households likewise.
     GeometryError
         A boundary or unit that is no valid polygon; barriers that are no lines; water that is no polygon.
     PlanError
@@ -150,11 +150,14 @@ def make_blocks(
     >>> cut.borders.loc[cut.borders["right"].notna(), ["left", "right", "class", "name"]].values.tolist()
     [['U-0001', 'U-0002', 'main', '成府路']]
     """
+    limits = Limits(min_block_m2, min_width_m, island_width_m, min_court_m2, need_access)
+    water_limits = {"min_water_m2": min_water_m2, "min_water_width_m": min_water_width_m}
+    _check_thresholds({"snap_m": snap_m, **limits._asdict(), **water_limits})
     crs = crs_.require_crs(boundary, "boundary")
     metric = crs_.metric_crs(boundary, "boundary")
     scale = network.metres_per_unit(crs, metric, np.asarray(boundary.total_bounds))
     ground = ground_units(boundary, units, crs, scale)
-    bodies, names = wide_water(water, crs, metric, min_water_m2, min_water_width_m)
+    bodies, names = wide_water(water, crs, metric, **water_limits)
     lines = with_shores(network.barrier_lines(barriers, crs), bodies, names)
     lines = _near(lines, ground, scale, snap_m)
     estates = read_estates(compounds, crs)
@@ -163,9 +166,9 @@ def make_blocks(
     if estates is not None:
         whole = estates if norm is None else estates[~too_large(estates, norm, houses, buildings, persons)]
         idle |= inside_estates(edges, lines, whole, scale)
-    cutting = ~idle | _on_outlines(edges, ground, scale)
-    faces = faces_in_units(edges[cutting], ground, lines, scale)
-    limits = Limits(min_block_m2, min_width_m, island_width_m, min_court_m2, need_access)
+    rows = np.flatnonzero(idle)
+    idle[rows] = ~_on_outlines(edges[rows], ground, scale)
+    faces = faces_in_units(edges[~idle], ground, lines, scale)
     wet = network.mostly_in(faces.pieces, bodies)
     empty = nobody_in(gpd.GeoDataFrame(geometry=faces.pieces, crs=crs), houses, buildings, estates)
     shapes, unit, rims = fold_faces(faces, edges, lines, (crs, metric), scale, limits, wet=wet, empty=empty)
@@ -174,11 +177,16 @@ def make_blocks(
     blocks = count_loads(blocks, houses, buildings, persons)
     blocks = blocks.join(compounds_of(blocks, estates, metric))[list(_COLUMNS)]
     parameters = {
-        "snap_m": snap_m, **limits._asdict(), "min_water_m2": min_water_m2, "min_water_width_m": min_water_width_m,
-        "norm": None if norm is None else asdict(norm),
+        "snap_m": snap_m, **limits._asdict(), **water_limits, "norm": None if norm is None else asdict(norm),
     }  # fmt: skip
     blocks.attrs["parameters"] = borders.attrs["parameters"] = parameters
     return Blocks(blocks, borders)
+
+
+def _check_thresholds(given: dict[str, float]) -> None:
+    wrong = [f"{name}={value}" for name, value in given.items() if not 0 <= value < np.inf]
+    if wrong:
+        raise InputError("a threshold is no length or area", found=", ".join(wrong), wanted="0 or more")
 
 
 # --- ground and lines -------------------------------------------------------------------------------------------------
@@ -201,6 +209,8 @@ def _near(lines: Lines, ground: gpd.GeoDataFrame, scale: Floats, snap_m: float) 
 
 def _on_outlines(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> Bools:
     """Which edges are pieces of the outlines of units: these cut whatever lies on both sides."""
+    if len(edges) == 0:
+        return np.zeros(0, dtype=bool)
     rims, _ = network.segments_of(network.flatten(shapely.get_rings(shapely.get_parts(ground.geometry)), scale))
     middle = shapely.points(network.middles(edges, scale))
     near = shapely.STRtree(shapely.linestrings(rims)).query(middle, predicate="dwithin", distance=_ON_OUTLINE_M)[0]

@@ -15,7 +15,7 @@ from gridgis.errors import GridgisWarning, SchemaError, name_ids
 from gridgis.locate import GridLocator
 from gridgis.plan.network import Bools, Floats, Ints, Shapes, mostly_in
 from gridgis.plan.units import unique_codes
-from gridgis.schema import COMPOUND_KINDS, codes_as_text
+from gridgis.schema import COMPOUND_KINDS, codes_as_text, ids_of
 
 
 def count_loads(
@@ -65,10 +65,23 @@ def nobody_in(
 
 
 def households_of(homes: pd.DataFrame, default: float) -> Floats:
-    """Households of each house or building; `default` where none are given."""
+    """Households of each house or building; `default` where none are given.
+
+    Raises
+    ------
+    SchemaError
+        Households that are negative or no number.
+    """
     if "households" not in homes.columns:
         return np.full(len(homes), default)
-    counts: Floats = pd.to_numeric(homes["households"]).to_numpy(dtype=float, na_value=default)
+    given = homes["households"]
+    counts: Floats = pd.to_numeric(given, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = (given.notna().to_numpy() & ~np.isfinite(counts)) | (counts < 0)
+    if wrong.any():
+        raise SchemaError(
+            "households must be numbers of 0 or more", source="houses", ids=ids_of(homes, wrong, "code"),
+            found=str(given[wrong].iloc[0]),
+        )  # fmt: skip
     return np.where(np.isnan(counts), default, counts)
 
 

@@ -17,11 +17,16 @@ _SHORE_M = 0.5
 
 
 def wide_water(
-    water: gpd.GeoDataFrame | None, crs: pyproj.CRS, metric: pyproj.CRS, min_m2: float, min_width_m: float
+    water: gpd.GeoDataFrame | None,
+    crs: pyproj.CRS,
+    metric: pyproj.CRS,
+    *,
+    min_water_m2: float,
+    min_water_width_m: float,
 ) -> tuple[Shapes, Shapes]:
-    """Bodies of water of `min_m2` or more that are `min_width_m` wide (twice the area over the perimeter), in `crs`.
+    """Polygons, in `crs`, and names of bodies of water of `min_water_m2` or more that are `min_water_width_m` wide.
 
-    Returns their polygons and names. Narrower water is a border, not ground.
+    The width is twice the area over the perimeter. Narrower water is a border, not ground.
 
     Raises
     ------
@@ -46,7 +51,7 @@ def wide_water(
     parts, kind = shapely.get_parts(joined, return_index=True)
     flat = crs_.project(parts, crs, metric)
     area, rim = shapely.area(flat), shapely.length(flat)
-    wide = (shapely.get_type_id(parts) == 3) & (area >= min_m2) & (2 * area >= min_width_m * rim)
+    wide = (shapely.get_type_id(parts) == 3) & (area >= min_water_m2) & (2 * area >= min_water_width_m * rim)
     return parts[wide], np.array([kinds[k] or None for k in kind[wide]], dtype=object)
 
 
