@@ -1,12 +1,12 @@
-"""Blocks of a street network whose ends fall short: how many come back, ours beside momepy's.
+"""Blocks of a street network whose ends fall short: how many come back, ours beside momepy's and neatnet's.
 
 Run with ``make bench``, or ``python benchmarks/blocks.py``. The network is seeded: ground cut in two again and again
 until there are as many blocks as wanted, so that most junctions are T; then bent, so that no street is straight. A
 block counts as back when one of the blocks found has an IoU (common ground over joint ground) of 0.99 or more with it.
 The target stands beside the figures; nothing fails when one is missed. momepy and neatnet stand beside ours where they
 are installed (the extra ``bench``): as they are, with lines extended, with gaps closed as well, and simplified, which
-moves streets and is not run on the large network. They are told how short ends fall at most, which ours is not: closing
-gaps moves junctions that are nearer to each other than that.
+moves streets. They are told how short ends fall at most, ours is not; closing gaps moves junctions that lie nearer
+to each other.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ PULLED, SHORT_M = 0.02, (1.0, 3.0)
 SNAP_M = 5.0
 #: A block is back with this IoU.
 IOU = 0.99
-#: Networks of more blocks than this are not simplified: minutes.
-SIMPLIFIED = 1_000
+#: neatnet is not run on networks of more blocks than this: it takes minutes.
+NEATNET_BLOCKS = 1_000
 #: The share of true blocks that ours is to bring back.
 TARGET = 0.98
 
@@ -196,10 +196,8 @@ def _peers(blocks: int) -> dict[str, Cutter]:
     peers: dict[str, Cutter] = {"ours": ours, "ours, snap_m=0": not_carried}
     if found["momepy"]:
         peers |= {"momepy": momepy_plain, "momepy, extended": momepy_extended}
-    if found["momepy"] and found["neatnet"]:
-        peers["neatnet, its repairs"] = neatnet_repaired
-        if blocks <= SIMPLIFIED:
-            peers["neatnet, simplified"] = neatnet_simplified
+    if found["momepy"] and found["neatnet"] and blocks <= NEATNET_BLOCKS:
+        peers |= {"neatnet, its repairs": neatnet_repaired, "neatnet, simplified": neatnet_simplified}
     return peers
 
 

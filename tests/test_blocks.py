@@ -206,6 +206,38 @@ def test_a_network_whose_ends_fall_short_gives_its_blocks(whole: bool) -> None:
     assert bench.back(place.truth, lost) < 0.98 * len(place.truth)
 
 
+@pytest.mark.parametrize("fault", ["doubled", "overshot", "with dead ends"])
+def test_a_network_drawn_badly_gives_its_blocks(fault: str) -> None:
+    bench = benchmark()
+    place = bench.network(150, 2)
+    rng = np.random.default_rng(5)
+    more = {
+        # Every street a second time, a step aside.
+        "doubled": lambda: place.streets.translate(*rng.uniform(0.1, 0.3, 2)),
+        # A hair beyond both ends, as drawn by hand.
+        "overshot": lambda: place.streets.scale(1.02, 1.02, origin="center"),
+        # Three lanes into each block that end nowhere.
+        "with dead ends": lambda: gpd.GeoSeries(
+            [
+                shapely.LineString([edge, edge + (point - edge) * share])
+                for truth in place.truth
+                for point in [np.array(truth.representative_point().coords[0])]
+                for edge, share in zip(shapely.get_coordinates(truth)[[0, 3, 7]], rng.uniform(0.1, 0.6, 3), strict=True)
+            ],
+            crs=place.streets.crs,
+        ),
+    }[fault]()
+    drawn = gpd.GeoDataFrame(
+        {"class": "lane", "name": None}, index=range(len(more)), geometry=more.to_numpy(), crs=more.crs
+    )
+    if fault == "overshot":
+        drawn["class"] = place.streets["class"].to_numpy()
+    streets_ = drawn if fault == "overshot" else pd.concat([place.streets, drawn])
+    found = make_blocks(place.boundary, streets_).blocks.geometry.to_numpy()
+    assert len(found) == len(place.truth)
+    assert bench.back(place.truth, found) >= 0.98 * len(place.truth)
+
+
 @settings(max_examples=20, deadline=None)
 @given(place=grounds(), barriers=streets(), seed=st.integers(0, 10_000), degrees=st.booleans())
 def test_streets_that_run_along_the_outline_within_rounding_do_not_move_it(
