@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 
-from gridgis.errors import CRSError, InputError
+from gridgis.errors import CRSError, InputError, SchemaError
 from gridgis.plan.network import rim_segments
 from gridgis.publish import picture_words, pictures
 from gridgis.publish.pictures import draw_plan, save_picture
@@ -150,9 +150,23 @@ def test_degrees_are_drawn_in_metres_and_inputs_stay_as_they_are() -> None:
     pd.testing.assert_frame_equal(pd.DataFrame(grids), pd.DataFrame(before))
 
 
+def test_grids_with_faults_are_drawn_as_they_are() -> None:
+    grids = plan()
+    x, y = grids.total_bounds[:2]
+    bow = shapely.Polygon([(x, y), (x + 400, y + 400), (x + 400, y), (x, y + 400)])
+    faulty = grids.set_geometry([bow, None, *grids.geometry[2:]], crs=grids.crs)
+    said = written(draw_plan(faulty, barriers=streets()))
+    assert "01" in said
+    assert "02" not in said
+
+
 def test_grids_that_cannot_be_drawn_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"grids: there is no grid to draw; wanted at least one"):
         draw_plan(plan().iloc[:0])
+    with pytest.raises(InputError, match=r"grids: there is no grid to draw"):
+        draw_plan(plan().set_geometry(gpd.GeoSeries([None] * 9, crs=shapes.METRES)))
+    with pytest.raises(SchemaError, match=r"grids: the column 'code' is missing; found name"):
+        draw_plan(plan().drop(columns="code"))
     with pytest.raises(CRSError, match=r"grids: .* is missing"):
         draw_plan(plan().set_crs(None, allow_override=True))
     with pytest.raises(InputError, match="a barrier needs the column 'class'"):

@@ -209,13 +209,22 @@ def scale_and_north(ax: Axes, words: Words) -> None:
     )  # fmt: skip
 
 
+def write_title(figure: Figure, words: Words, title: tuple[str, str]) -> None:
+    """The title in Chinese, with English under it."""
+    tall = figure.get_figheight()
+    for text, down, size in zip(title if words.chinese else title[1:], (0.1, 0.4), (14, 10), strict=False):
+        place = 1 - down / tall
+        figure.text(0.015, place, text, va="top", fontsize=size, weight="bold", color=INK, family=words.family)
+
+
 def legend(
-    figure: Figure, words: Words, classes: list[str], prefix: str, load: str, with_blocks: bool, sources: Sequence[str]
+    figure: Figure, words: Words, classes: list[str], prefix: str, sources: Sequence[str], *, blocks: bool, loads: bool
 ) -> None:
+    """What lines and figures mean, and the sources, below the map."""
     from matplotlib.lines import Line2D
 
     entries = [Line2D([], [], color=INK, linewidth=2.8, label=words("网格界", "grid border"))]
-    if with_blocks:
+    if blocks:
         entries.append(Line2D([], [], color="#8c8c8c", linewidth=0.8, label=words("街坊界", "block border")))
     for name in classes:
         style = STYLES[name]
@@ -229,6 +238,7 @@ def legend(
         handles=entries, loc="lower left", bbox_to_anchor=(0.005, 0.38 / tall), ncols=columns,
         frameon=False, prop={"family": words.family, "size": 8}, handlelength=2.6, columnspacing=1.4,
     )  # fmt: skip
-    codes = words(f"编码前省略 {prefix}", f"codes begin with {prefix}") if prefix else ""
-    for text, up in (("  ·  ".join(filter(None, (codes, load))), 0.25), ("  ·  ".join(sources), 0.08)):
+    notes = [words(f"编码前省略 {prefix}", f"codes begin with {prefix}")] if prefix else []
+    notes += [words("户数，超标者注偏差", "households, and the deviation where off the norm")] if loads else []
+    for text, up in (("  ·  ".join(notes), 0.25), ("  ·  ".join(sources), 0.08)):
         figure.text(0.015, up / tall, text, fontsize=7.5, color="#444444", family=words.family)

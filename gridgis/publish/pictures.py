@@ -16,7 +16,7 @@ import pyproj
 import shapely
 
 from gridgis import crs as crs_
-from gridgis.errors import InputError
+from gridgis.errors import InputError, SchemaError
 from gridgis.plan.network import Floats, Ints, Lines, Shapes, barrier_lines, rim_segments
 from gridgis.publish.picture_words import (
     HALO,
@@ -28,6 +28,7 @@ from gridgis.publish.picture_words import (
     scale_and_north,
     write_codes,
     write_road_names,
+    write_title,
 )
 from gridgis.schema import BARRIER_CLASSES
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 #: Tints that stay apart for the colour-blind as well: they differ in lightness, and every border is drawn.
 _TINTS = ("#fdf3d0", "#cfe3f2", "#f6d3b8", "#d9ead0", "#e3d6ea", "#f0f0ee", "#bcd9d6")
-
+_WATER, _BLOCK = "#a9cfe8", "#8c8c8c"
 
 #: Inches above the map for the title, and below it for legend and sources.
 _HEAD_IN, _FOOT_IN = 0.65, 1.0
@@ -85,7 +86,7 @@ def draw_plan(
     Raises
     ------
     InputError
-        matplotlib is not installed, or there is no grid.
+        matplotlib is not installed, there is no grid, or no column ``code``.
     CRSError
         A CRS is missing.
 
@@ -95,29 +96,18 @@ def draw_plan(
     inside each grid, smaller in small grids. Neighbouring grids have different tints.
     """
     _need_matplotlib()
-    from matplotlib.figure import Figure
-
-    if len(grids) == 0:
-        raise InputError("there is no grid to draw", source="grids", wanted="at least one")
+    grids = _drawable(grids)
     words = Words(chinese_font())
     metric = crs_.metric_crs(grids, "grids")
     shapes = _in_metres(grids, metric, "grids")
-    west, south, east, north = shapely.total_bounds(shapes)
-    tall = float(np.clip((north - south) / (east - west), 0.4, 1.8))
-    figure = Figure(figsize=(width_in, width_in * tall + _HEAD_IN + _FOOT_IN))
-    high = float(figure.get_figheight())
-    ax = figure.add_axes((0.01, _FOOT_IN / high, 0.98, 1 - (_HEAD_IN + _FOOT_IN) / high))
-    pad = 0.015 * max(east - west, north - south)
-    ax.set(xlim=(west - pad, east + pad), ylim=(south - pad, north + pad), aspect="equal")
-    ax.set_axis_off()
-    tints = np.array(_TINTS, dtype=object)[_colours(shapes)]
-    ground = shapely.buffer(shapely.union_all(shapes), _AROUND_M)
-    _areas(ax, shapes, tints, 1)
+    figure, ax = _canvas(shapes, width_in)
+    ground = shapely.buffer(shapely.union_all(shapely.make_valid(shapes)), _AROUND_M)
+    _areas(ax, shapes, np.array(_TINTS, dtype=object)[_colours(shapes)], 1)
     if water is not None and len(water):
         wet = shapely.intersection(shapely.make_valid(_in_metres(water, metric, "water")), ground)
-        _areas(ax, wet, "#a9cfe8", 2)
+        _areas(ax, wet, _WATER, 2)
     if blocks is not None:
-        _outlines(ax, _in_metres(blocks, metric, "blocks"), "#8c8c8c", 0.35, 3)
+        _outlines(ax, _in_metres(blocks, metric, "blocks"), _BLOCK, 0.35, 3)
     # Barriers lie on top of borders: a border on a road is a dark band with the road's colour as its core.
     _outlines(ax, shapes, HALO, 4.4, 3.5)
     _outlines(ax, shapes, INK, 2.8, 4)
@@ -125,23 +115,39 @@ def draw_plan(
         _outlines(ax, _in_metres(boundary, metric, "boundary"), INK, 3.8, 4)
     lines = None if barriers is None or len(barriers) == 0 else _near(barrier_lines(barriers, metric), ground)
     classes = [] if lines is None else _barriers(ax, lines)
-    figure.canvas.draw()
+    figure.canvas.draw()  # from here on texts can be measured
     placed: list[Any] = []
     prefix = write_codes(ax, grids, shapes, words, placed)
     if lines is not None:
         write_road_names(ax, lines, words, placed)
     scale_and_north(ax, words)
-    head = [title[0], title[1]] if words.chinese else [title[1]]
-    tall = figure.get_figheight()
-    for text, down, size in zip(head, (0.1, 0.4), (14, 10), strict=False):
-        figure.text(
-            0.015, 1 - down / tall, text, va="top", fontsize=size, weight="bold", color=INK, family=words.family
-        )
-    load = (
-        words("户数，超标者注偏差", "households, and the deviation where off the norm") if "households" in grids else ""
-    )
-    legend(figure, words, classes, prefix, load, blocks is not None, sources)
+    write_title(figure, words, title)
+    legend(figure, words, classes, prefix, sources, blocks=blocks is not None, loads="households" in grids)
     return figure
+
+
+def _drawable(grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """The grids that have a shape."""
+    if "code" not in grids.columns:
+        raise SchemaError("the column 'code' is missing", source="grids", found=", ".join(map(str, grids.columns)))
+    there = grids[~(grids.geometry.isna() | grids.geometry.is_empty)]
+    if len(there) == 0:
+        raise InputError("there is no grid to draw", source="grids", wanted="at least one")
+    return there
+
+
+def _canvas(shapes: Shapes, width_in: float) -> tuple[Figure, Axes]:
+    """A figure as high as the ground needs, and the axes of the map."""
+    from matplotlib.figure import Figure
+
+    west, south, east, north = shapely.total_bounds(shapes)
+    tall = width_in * float(np.clip((north - south) / (east - west), 0.4, 1.8)) + _HEAD_IN + _FOOT_IN
+    figure = Figure(figsize=(width_in, tall))
+    ax = figure.add_axes((0.01, _FOOT_IN / tall, 0.98, 1 - (_HEAD_IN + _FOOT_IN) / tall))
+    pad = 0.015 * max(east - west, north - south)
+    ax.set(xlim=(west - pad, east + pad), ylim=(south - pad, north + pad), aspect="equal")
+    ax.set_axis_off()
+    return figure, ax
 
 
 def save_picture(figure: Figure, path: Path | str, *, dpi: int = 130, colours: int = 128) -> Path:
