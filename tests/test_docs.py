@@ -371,7 +371,7 @@ def test_the_fields_of_the_json_documents_are_told(built: Path, town: Path, caps
             assert set(names_in(cell)) == set(patrol[names_in(name)[0]][0])
 
 
-@pytest.mark.parametrize("name", ["validate", "repair"])
+@pytest.mark.parametrize("name", ["validate", "repair", "blocks"])
 def test_every_option_of_the_checks_is_told_with_its_default(name: str) -> None:
     everywhere = {"--output", "--json", "--map", "--datum", "--crs"}
     options = {o.opts[0]: o for o in resolve([name])[1].params if isinstance(o, click.Option)}
