@@ -584,6 +584,14 @@ def test_an_empty_court_among_nameless_lanes_is_no_block(
     assert len(make_blocks(ground(SQUARE), ring, houses=homes, **options).blocks) == blocks
 
 
+def test_courts_are_not_judged_in_a_unit_without_households() -> None:
+    west, east = shapely.box(0, 0, 200, 200), shapely.box(200, 0, 300, 200)
+    units = ground(west, east)
+    lived = {"V": [(250, 150)], "U": [(20, 150)]}
+    found = {u: make_blocks(ground(SQUARE), lines(*COURT), units=units, houses=points(h)) for u, h in lived.items()}
+    assert {unit: len(cut.blocks) for unit, cut in found.items()} == {"V": 3, "U": 2}
+
+
 def test_a_court_that_is_a_compound_stays_a_block() -> None:
     estate = ground(shapely.box(95, 45, 165, 115), codes=["C"])
     wall = lines(

@@ -99,8 +99,8 @@ def make_blocks(
         the ground between two carriageways that run apart.
     min_court_m2 : float
         So are courts of less area (m²): nobody lives there, no compound has them, and their rim lies for the most part
-        on lanes without a name, walls, or no barrier (the courts of a campus or a works). Not judged where no
-        households are given.
+        on lanes without a name, walls, or no barrier (the courts of a campus or a works). Not judged in a unit without
+        any households.
     min_water_m2, min_water_width_m : float
         What wide water is: at least this area (m²) and width (metres, as above), joined over all rows of one name.
     need_access : bool
@@ -170,7 +170,8 @@ def make_blocks(
     idle[rows] = ~_on_outlines(edges[rows], ground, scale)
     faces = faces_in_units(edges[~idle], ground, lines, scale)
     wet = network.mostly_in(faces.pieces, bodies)
-    empty = nobody_in(gpd.GeoDataFrame(geometry=faces.pieces, crs=crs), houses, buildings, estates)
+    pieces = gpd.GeoDataFrame(geometry=faces.pieces, crs=crs)
+    empty = nobody_in(pieces, faces.unit, houses, buildings, estates)
     shapes, unit, rims = fold_faces(faces, edges, lines, (crs, metric), scale, limits, wet=wet, empty=empty)
     blocks, order = _numbered(shapes, unit, ground, metric)
     borders = _borders(rims, order, blocks["code"].to_numpy(), lines, crs)

@@ -46,22 +46,24 @@ def count_loads(
 
 def nobody_in(
     pieces: gpd.GeoDataFrame,
+    unit: Ints,
     houses: gpd.GeoDataFrame | None,
     buildings: gpd.GeoDataFrame | None,
     estates: gpd.GeoDataFrame | None,
 ) -> Bools:
     """Which pieces hold no households and lie in no estate with more than half of their ground.
 
-    Nobody is known to live nowhere: where no households were counted at all, no piece is empty.
+    Only in units (`unit` of each piece) with households: elsewhere it is not known whether anybody counted.
     """
     homes = houses if houses is not None else buildings
-    count = np.zeros(0) if homes is None else households_of(homes, 1.0 if houses is not None else 0.0)
-    if homes is None or not count.any():
+    if homes is None or len(homes) == 0:
         return np.zeros(len(pieces), dtype=bool)
+    count = households_of(homes, 1.0 if houses is not None else 0.0)
     row = _rows_of(GridLocator(pieces), homes, pieces.crs)
     lived = np.bincount(row[row >= 0], count[row >= 0], len(pieces)) > 0
     areas = np.empty(0, dtype=object) if estates is None else estates.geometry.to_numpy()
-    return ~lived & ~mostly_in(pieces.geometry.to_numpy(), areas)
+    empty: Bools = ~lived & np.isin(unit, unit[lived]) & ~mostly_in(pieces.geometry.to_numpy(), areas)
+    return empty
 
 
 def households_of(homes: pd.DataFrame, default: float) -> Floats:
