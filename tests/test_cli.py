@@ -141,9 +141,10 @@ def test_blocks_take_a_norm_and_print_their_parameters(
     assert blocks("--profile", "sample")[0] == low
     assert blocks("--min-area", 60_000)[0] < whole
     assert blocks("--water-width", 20, "--min-width", 10)[0] > blocks("--min-width", 10)[0]
-    for flag in ("--snap", "--min-width", "--island-width", "--court-area", "--water-area"):
-        assert f"{0.0}" in blocks(flag, 0)[1]
-    assert "'need_access': False" in blocks("--no-access")[1]
+    others = {"--snap": "snap_m", "--island-width": "island_width_m", "--court-area": "min_court_m2"}
+    printed = blocks("--no-access", *(x for flag in others for x in (flag, 7)))[1]
+    assert all(f"'{name}': 7.0" in printed for name in others.values())
+    assert "'need_access': False" in printed
 
 
 @pytest.mark.parametrize(
