@@ -1,0 +1,104 @@
+"""The table of cells: most points are answered by one look-up, some by two, and few need an exact test."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gridgis.locate.codes import ASK, CROSSED, MASK, SHIFT, SIDE, TILE
+from gridgis.locate.walking import walk
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: Points looked up at once: what stays in the cache.
+CHUNK = 1 << 16
+
+
+class CellTable(NamedTuple):
+    """Square cells over the extent of the grids, with a rim of empty ones around.
+
+    Parameters
+    ----------
+    left, bottom : float
+        The corner of the table.
+    step, per_unit : float
+        The width of a sub-cell, and sub-cells per unit of the coordinates.
+    columns, lines : int
+        Cells across and up.
+    grids : int
+        Rows of the grids it was made from.
+    cells : ndarray of int32, shape (lines * columns,)
+        A row, ``OUTSIDE``, ``ASK`` or ``TILE - t``.
+    tiles : ndarray of int32, shape (tiles * 64,)
+        A row, ``OUTSIDE``, ``ASK`` or ``CROSSED - row of the centre``.
+    first : ndarray of int64, shape (tiles + 1,)
+        Where the segments of each tile begin in `segments`.
+    segments : ndarray of int32, shape (k,)
+        The edges that touch each tile.
+    edges : ndarray of float64, shape (m, 4)
+        From x, y to x, y, upwards, in the coordinates as given. An edge that two grids share is kept once.
+    deltas : ndarray of int64, shape (m,)
+        The sum on the left of the edge less the one on its right; see ``DEPTH``.
+    """
+
+    left: float
+    bottom: float
+    step: float
+    per_unit: float
+    columns: int
+    lines: int
+    grids: int
+    cells: NDArray[np.int32]
+    tiles: NDArray[np.int32]
+    first: NDArray[np.int64]
+    segments: NDArray[np.int32]
+    edges: Floats
+    deltas: Ints
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays, in bytes."""
+        return sum(part.nbytes for part in self if isinstance(part, np.ndarray))
+
+    def rows(self, x: Floats, y: Floats) -> Ints:
+        """The row of each point, ``OUTSIDE`` for none, ``ASK`` where only GEOS can tell. NaN and infinity: none."""
+        found = np.empty(len(x), dtype=np.int64)
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            found[part] = self._chunk(x[part], y[part])
+        return found
+
+    def _chunk(self, x: Floats, y: Floats) -> NDArray[np.int32]:
+        column = self._subcells(x, self.left, self.columns)
+        line = self._subcells(y, self.bottom, self.lines)
+        cell = line >> SHIFT
+        cell *= self.columns
+        cell += column >> SHIFT
+        found: NDArray[np.int32] = self.cells.take(cell)
+        at = np.flatnonzero(found < ASK)
+        if len(at):
+            found[at] = self._in_tiles(x, y, at, found[at], column[at], line[at])
+        return found
+
+    def _subcells(self, values: Floats, low: float, count: int) -> NDArray[np.int32]:
+        """The number of the sub-cell along one axis; what lies outside, or nowhere, comes to the empty rim."""
+        place = values - low
+        place *= self.per_unit
+        np.fmax(place, 0.0, out=place)  # NaN becomes 0
+        np.minimum(place, count * SIDE - 0.5, out=place)
+        return place.astype(np.int32)
+
+    def _in_tiles(self, x: Floats, y: Floats, at: Ints, cell: Ints, column: Ints, line: Ints) -> NDArray[np.int32]:
+        tile = np.subtract(TILE, cell, dtype=np.int64)
+        found: NDArray[np.int32] = self.tiles.take((tile << 2 * SHIFT) + ((line & MASK) << SHIFT) + (column & MASK))
+        near = np.flatnonzero(found < ASK)
+        if len(near):
+            points = at[near]
+            middle = (self.left + (column[near] + 0.5) * self.step, self.bottom + (line[near] + 0.5) * self.step)
+            found[near] = walk(
+                self, tile[near], CROSSED - found[near].astype(np.int64), middle, (x[points], y[points])
+            )
+        return found
