@@ -45,6 +45,8 @@ _MOST_EDGES = 128
 _TILES = 2048
 #: At most so many cells, tiles and grids.
 _MOST_CELLS, _MOST_TILES, MOST_GRIDS = 1 << 25, 1 << 20, 1 << 22
+#: Coordinates beyond this, and cells narrower than its inverse, are left to GEOS: their products would overflow.
+_FARTHEST = 1e75
 #: Where the cells start: off the round numbers on which borders like to lie.
 _OFF = 0.3819660112501051
 
@@ -73,9 +75,8 @@ def build(shapes: NDArray[Any]) -> CellTable | None:
     Parameters
     ----------
     shapes : ndarray of object
-        Polygons and MultiPolygons, None and empty ones among them. Other types, coordinates without room for
-        rounding (wider than some 2^46 of their smallest steps are the cells' least), more than four million
-        rows: no table.
+        Polygons and MultiPolygons, None and empty ones among them. With other types, coordinates that are not
+        finite or beyond 1e75, or more than four million rows there is no table.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def build(shapes: NDArray[Any]) -> CellTable | None:
         return None
     rings, owner, shell = _rings(shapes)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
-    if not np.isfinite(xy).all():
+    if len(xy) == 0 or not np.abs(xy).max() < _FARTHEST:
         return None
     edges = _edges(xy, ring, owner, shell == shapely.is_ccw(rings))
     frame = _frame(xy, edges)
@@ -121,16 +122,16 @@ def _edges(xy: Floats, ring: Ints, owner: Ints, inside_left: Bools) -> Edges:
 
 
 def _frame(xy: Floats, edges: Edges) -> Frame | None:
-    """Cells of the width that the length of the borders asks for; None where rounding leaves no room for any."""
+    """Cells of the width that the length of the borders asks for, and that rounding leaves room for."""
     low, high = xy.min(axis=0), xy.max(axis=0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        length = float(np.hypot(*(edges.ends[:, 2:] - edges.ends[:, :2]).T).sum()) / 2
-        width, height = (float(side) for side in high - low)
-        cell = _cell_width(length, width, height, len(edges.deltas))
-        least = float(np.spacing(np.abs([low, high]).max())) * _ULPS_PER_SUBCELL * SIDE
-    if not (cell > 0 and math.isfinite(cell) and math.isfinite(length) and 0 < 1 / cell < math.inf):
+    width, height = (float(side) for side in high - low)
+    length = float(np.hypot(*(edges.ends[:, 2:] - edges.ends[:, :2]).T).sum()) / 2
+    if not length > 0:
         return None
-    cell = max(cell, least)
+    least = float(np.spacing(np.abs([low, high]).max())) * _ULPS_PER_SUBCELL * SIDE
+    cell = max(_cell_width(length, width, height, len(edges.deltas)), least)
+    if not cell > 1 / _FARTHEST:
+        return None
     # Rim: a whole cell at the least on each side.
     left, bottom = float(low[0]) - cell * (1 + _OFF), float(low[1]) - cell * (1 + _OFF)
     columns, lines = (int(side / cell + _OFF) + 3 for side in (width, height))
@@ -147,7 +148,7 @@ def _cell_width(length: float, width: float, height: float, edges: int) -> float
     crossing = 1.27 * length  # cells met by a line of any direction: 4 / pi for each width of a cell
     burden = crossing**2 / area
     share = min(max(0.05 * (burden / 1800.0) ** 0.35, 0.02), 0.6)
-    tiles = min(burden / share, _MOST_TILES, 64.0 + 4.0 * edges)
+    tiles = min(max(burden / share, edges / 4), _MOST_TILES, 64.0 + 4.0 * edges)
     return max(crossing / tiles, math.sqrt(area / _MOST_CELLS), (width + height) / (1 << 20))
 
 
@@ -208,8 +209,8 @@ def _filled(edges: Edges, frame: Frame, grids: int) -> CellTable:
         before = after[part][-1]
     tiles, first, edge = _without_crowds(tiles, first, edge)
     cells = _cells(crossed, after, frame, grids)
-    segments = edge.astype(np.int32)
-    return CellTable(*frame, grids, cells, tiles.ravel(), first, segments, edges.ends, edges.deltas)
+    ends, deltas = edges.ends.take(edge, axis=0), edges.deltas.take(edge)
+    return CellTable(*frame, grids, cells, tiles.ravel(), first, ends, deltas)
 
 
 def _cells(crossed: Ints, after: Ints, frame: Frame, grids: int) -> NDArray[np.int32]:

@@ -35,12 +35,11 @@ class CellTable(NamedTuple):
     tiles : ndarray of int32, shape (tiles * 64,)
         A row, ``OUTSIDE``, ``ASK`` or ``CROSSED - row of the centre``.
     first : ndarray of int64, shape (tiles + 1,)
-        Where the segments of each tile begin in `segments`.
-    segments : ndarray of int32, shape (k,)
-        The edges that touch each tile.
-    edges : ndarray of float64, shape (m, 4)
-        From x, y to x, y, upwards, in the coordinates as given. An edge that two grids share is kept once.
-    deltas : ndarray of int64, shape (m,)
+        Where the edges of each tile begin in `edges`.
+    edges : ndarray of float64, shape (k, 4)
+        The edges that touch each tile, from x, y to x, y, upwards, in the coordinates as given. An edge that two grids
+        share is there once for both, and again in every further tile: side by side they are read several times as fast.
+    deltas : ndarray of int64, shape (k,)
         The sum on the left of the edge less the one on its right; see ``DEPTH``.
     """
 
@@ -54,7 +53,6 @@ class CellTable(NamedTuple):
     cells: NDArray[np.int32]
     tiles: NDArray[np.int32]
     first: NDArray[np.int64]
-    segments: NDArray[np.int32]
     edges: Floats
     deltas: Ints
 

@@ -71,8 +71,7 @@ def _near_edges(
 ) -> tuple[Ints, Ints]:
     """Pairs of walk and edge whose bounds meet, out of all edges of the walks' tiles."""
     first = table.first[tile]
-    step, place = spread(table.first[tile + 1] - first, first)
-    edge = table.segments[place]
+    step, edge = spread(table.first[tile + 1] - first, first)
     ends = table.edges.take(edge, axis=0)
     near = np.ones(len(step), dtype=bool)
     for axis in (0, 1):
