@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from gridgis.locate.codes import (
     ASK,
     CROSSED,
-    DEPTH,
     MASK,
     OUTSIDE,
     SHIFT,
@@ -26,6 +25,7 @@ from gridgis.locate.codes import (
     TILE,
     rows_of,
     spread,
+    summed,
 )
 from gridgis.locate.table import CellTable
 
@@ -52,10 +52,10 @@ _OFF = 0.3819660112501051
 
 
 class Edges(NamedTuple):
-    """Edges upwards: `ends` from x, y to x, y; `deltas` the sum on the left less the one on the right."""
+    """Edges upwards: `ends` from x, y to x, y; `sides` the row on the left and the one on the right, or `OUTSIDE`."""
 
     ends: Floats
-    deltas: Ints
+    sides: NDArray[np.int32]
 
 
 class Frame(NamedTuple):
@@ -111,14 +111,13 @@ def _edges(xy: Floats, ring: Ints, owner: Ints, inside_left: Bools) -> Edges:
     starts = np.flatnonzero(ring[:-1] == ring[1:])
     a, b = xy[starts], xy[starts + 1]
     at = ring[starts]
-    delta = np.where(inside_left, 1, -1) * (owner + (DEPTH + 1))
     down = (a[:, 1] > b[:, 1]) | ((a[:, 1] == b[:, 1]) & (a[:, 0] > b[:, 0]))
     ends = np.empty((len(starts), 4))
     ends[:, :2], ends[:, 2:] = np.where(down[:, None], b, a), np.where(down[:, None], a, b)
-    deltas = delta[at]
-    np.negative(deltas, out=deltas, where=down)
+    on_left = inside_left[at] != down
+    sides = np.where(np.stack([on_left, ~on_left], axis=1), owner[at, None], OUTSIDE).astype(np.int32)
     real = (ends[:, 0] != ends[:, 2]) | (ends[:, 1] != ends[:, 3])
-    return Edges(ends, deltas) if real.all() else Edges(ends[real], deltas[real])
+    return Edges(ends, sides) if real.all() else Edges(ends[real], sides[real])
 
 
 def _frame(xy: Floats, edges: Edges) -> Frame | None:
@@ -129,7 +128,7 @@ def _frame(xy: Floats, edges: Edges) -> Frame | None:
     if not length > 0:
         return None
     least = float(np.spacing(np.abs([low, high]).max())) * _ULPS_PER_SUBCELL * SIDE
-    cell = max(_cell_width(length, width, height, len(edges.deltas)), least)
+    cell = max(_cell_width(length, width, height, len(edges.ends)), least)
     if not cell > 1 / _FARTHEST:
         return None
     # Rim: a whole cell at the least on each side.
@@ -153,13 +152,14 @@ def _cell_width(length: float, width: float, height: float, edges: int) -> float
 
 
 def _once_each(edges: Edges, frame: Frame) -> Edges:
-    """Edges in the order of the cells they start in, those with the same ends made one.
+    """Edges in the order of the cells they start in, each that two grids share from both its sides made one.
 
     The order is by cell, then by a hash of the ends, so that equal ones come to lie side by side. Two that
-    should meet and do not, by a chance of the hash, stay two: that is as right, and slower by nothing.
+    should meet and do not, by a chance of the hash, stay two, and so do more than two, of grids that overlap: that is
+    as right.
     """
-    ends, deltas = edges
-    count = len(deltas)
+    ends, sides = edges
+    count = len(ends)
     bits = max(count - 1, 1).bit_length()
     line = ((ends[:, 1] - frame.bottom) * (frame.per_unit / SIDE)).astype(np.int64)
     cell = line * frame.columns + ((ends[:, 0] - frame.left) * (frame.per_unit / SIDE)).astype(np.int64)
@@ -169,11 +169,16 @@ def _once_each(edges: Edges, frame: Frame) -> Edges:
     key |= np.arange(count)
     key.sort()
     order = key & ((1 << bits) - 1)
-    ends, deltas = ends.take(order, axis=0), deltas.take(order)
-    new = np.ones(count, dtype=bool)
-    np.any(ends[1:] != ends[:-1], axis=1, out=new[1:])
-    firsts = np.flatnonzero(new)
-    return Edges(ends.take(firsts, axis=0), np.add.reduceat(deltas, firsts))
+    ends, sides = ends.take(order, axis=0), sides.take(order, axis=0)
+    new = np.ones(count + 1, dtype=bool)
+    np.any(ends[1:] != ends[:-1], axis=1, out=new[1:-1])
+    one = np.flatnonzero(new[:-1] & ~new[1:])  # equal to the next, and to none before …
+    one = one[new[one + 2]]  # … nor to the one after that
+    one = one[(sides[one, 0] < 0) != (sides[one + 1, 0] < 0)]
+    sides[one] = np.maximum(sides[one], sides[one + 1])
+    kept = np.ones(count, dtype=bool)
+    kept[one + 1] = False
+    return Edges(ends[kept], sides[kept])
 
 
 def _hash(ends: Floats, bits: int) -> Ints:
@@ -189,7 +194,7 @@ def _hash(ends: Floats, bits: int) -> Ints:
 def _filled(edges: Edges, frame: Frame, grids: int) -> CellTable:
     local = _in_subcells(edges.ends, frame) / SIDE
     edge, cell = _touched(local, frame.columns)
-    bits = max(len(edges.deltas) - 1, 1).bit_length()
+    bits = max(len(edges.ends) - 1, 1).bit_length()
     key = (cell << bits) | edge
     key.sort()
     edge, cell = key & ((1 << bits) - 1), key >> bits
@@ -209,8 +214,8 @@ def _filled(edges: Edges, frame: Frame, grids: int) -> CellTable:
         before = after[part][-1]
     tiles, first, edge = _without_crowds(tiles, first, edge)
     cells = _cells(crossed, after, frame, grids)
-    ends, deltas = edges.ends.take(edge, axis=0), edges.deltas.take(edge)
-    return CellTable(*frame, grids, cells, tiles.ravel(), first, ends, deltas)
+    ends, sides = edges.ends.take(edge, axis=0), edges.sides.take(edge, axis=0)
+    return CellTable(*frame, grids, cells, tiles.ravel(), first, ends, sides)
 
 
 def _cells(crossed: Ints, after: Ints, frame: Frame, grids: int) -> NDArray[np.int32]:
@@ -319,7 +324,8 @@ class _Piece(NamedTuple):
         pair, place, u = pair[here], place[here], u[here]
         changes = np.zeros((len(self.cells), SIDE, SIDE + 1), dtype=np.int64)
         behind = np.floor(u + 0.5).astype(np.int64)
-        np.subtract.at(changes.reshape(-1), place * (SIDE + 1) + behind, self.edges.deltas[self.edge[pair]])
+        left, right = self.edges.sides.take(self.edge[pair], axis=0).T
+        np.add.at(changes.reshape(-1), place * (SIDE + 1) + behind, summed(right) - summed(left))
         unsure = np.zeros((len(self.cells), SUBCELLS), dtype=bool)
         nearest = np.rint(u - 0.5).astype(np.int64)
         close = np.abs(u - 0.5 - nearest) < _OPEN

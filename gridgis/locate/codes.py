@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,9 +36,9 @@ def spread(counts: Ints, first: Ints) -> tuple[Ints, Ints]:
     return owner, place
 
 
-def summed(row: Ints) -> Ints:
+def summed(row: NDArray[np.integer[Any]]) -> Ints:
     """The sum that stands for one grid, or for none."""
-    return np.where(row >= 0, row + (DEPTH + 1), 0)
+    return np.where(row >= 0, row + np.int64(DEPTH + 1), np.int64(0))
 
 
 def rows_of(total: Ints, grids: int) -> Ints:

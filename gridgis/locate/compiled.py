@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from gridgis.locate.codes import ASK, CROSSED, DEPTH, MASK, OUTSIDE, SHIFT, SIDE, TILE
 from gridgis.locate.table import CellTable
-from gridgis.locate.walking import BOUND, TINY
+from gridgis.locate.walking import BOUND, ROOM, SPLIT, TINY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+#: What the exact side says beside -1, 0 and 1: on the edge; not known.
+_ON, _OPEN = 2, 3
 #: Points of a block of the loop.
 _BLOCK = 1024
 
@@ -36,25 +38,29 @@ def loaded() -> bool:
 
 
 @functools.cache
-def loop() -> Callable[..., None]:
+def loop() -> Callable[..., int]:
     """The loop, compiled; it lets other threads run. Its machine code is kept on disk where that can be written."""
     import numba
     from numba.extending import register_jitable
 
-    for inner in (_side, _walk):
+    for inner in (_exact, _rest, _exact_side, _side, _walk):
         register_jitable(inner)
     try:
-        made: Callable[..., None] = numba.njit(cache=True, nogil=True)(_rows)
+        made: Callable[..., int] = numba.njit(cache=True, nogil=True)(_rows)
     except RuntimeError:  # no folder for the machine code can be written
         made = numba.njit(nogil=True)(_rows)
     return made
 
 
-def rows(table: CellTable, x: Floats, y: Floats) -> Ints:
+def rows(table: CellTable, x: Floats, y: Floats, *, borders: bool = True) -> tuple[Ints, Ints]:
     """As `CellTable.rows`."""
     found = np.empty(len(x), dtype=np.int64)
-    loop()(_frozen(x), _frozen(y), found, *(_frozen(part) if isinstance(part, np.ndarray) else part for part in table))
-    return found
+    parts = (_frozen(part) if isinstance(part, np.ndarray) else part for part in table)
+    if not loop()(_frozen(x), _frozen(y), found, borders, *parts):
+        return found, np.empty(0, dtype=np.int64)
+    asked = np.flatnonzero(found == ASK)
+    found[asked] = OUTSIDE
+    return found, asked
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:
@@ -65,15 +71,16 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rows(
-    x: Any, y: Any, found: Any, left: float, bottom: float, step: float, per_unit: float, columns: int, lines: int,
-    grids: int, cells: Any, tiles: Any, first: Any, edges: Any, deltas: Any,
-) -> None:  # fmt: skip
+    x: Any, y: Any, found: Any, borders: bool, left: float, bottom: float, step: float, per_unit: float, columns: int, lines: int,
+    grids: int, cells: Any, tiles: Any, first: Any, edges: Any, sides: Any,
+) -> int:  # fmt: skip
     # Step by step for a block of points: so that many cells are fetched at once, none waiting for the one before.
     column, line = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=np.int32)
     row, near = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=np.int32)
     since, until = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
     touch = np.empty(_BLOCK)  # reading an edge of each tile brings it into the cache
     last_u, last_v = columns * SIDE - 0.5, lines * SIDE - 0.5
+    asked = 0
     for start in range(0, len(x), _BLOCK):
         count = min(_BLOCK, len(x) - start)
         for i in range(count):
@@ -85,12 +92,14 @@ def _rows(
         met = 0
         for i in range(count):
             found[start + i] = row[i]
+            asked += row[i] == ASK
             near[met] = i
             met += row[i] < ASK
         for k in range(met):
             i = near[k]
             place = ((line[i] & MASK) << SHIFT) + (column[i] & MASK)
             found[start + i] = tiles[(np.int64(TILE - row[i]) << 2 * SHIFT) + place]
+            asked += found[start + i] == ASK
         walks = 0
         for k in range(met):
             i = near[k]
@@ -103,16 +112,20 @@ def _rows(
             i = near[k]
             cx, cy = left + (column[i] + 0.5) * step, bottom + (line[i] + 0.5) * step
             found[start + i] = _walk(
-                CROSSED - found[start + i], cx, cy, x[start + i], y[start + i], since[k], until[k], edges, deltas, grids
-            )
+                CROSSED - found[start + i], cx, cy, x[start + i], y[start + i], since[k], until[k],
+                edges, sides, grids, borders,
+            )  # fmt: skip
+            asked += found[start + i] == ASK
+    return asked
 
 
 def _walk(
     row: int, cx: float, cy: float, px: float, py: float, since: int, until: int,
-    edges: Any, deltas: Any, grids: int,
+    edges: Any, sides: Any, grids: int, borders: bool,
 ) -> int:  # fmt: skip
     total = row + (DEPTH + 1) if row >= 0 else 0
     west, east, south, north = min(cx, px), max(cx, px), min(cy, py), max(cy, py)
+    lowest = grids
     for edge in range(since, until):
         ax, ay, bx, by = edges[edge, 0], edges[edge, 1], edges[edge, 2], edges[edge, 3]
         if ay > north or by < south or min(ax, bx) > east or max(ax, bx) < west:
@@ -123,13 +136,25 @@ def _walk(
         across = _side(cx, cy, px, py, ax, ay) * _side(cx, cy, px, py, bx, by)
         if across > 0:
             continue
+        left, right = sides[edge, 0], sides[edge, 1]
+        if of_end == 0 and of_start != 0:
+            of_end = _exact_side(ax, ay, bx, by, px, py)
+            if of_end == _ON:
+                if not borders:
+                    return ASK
+                lowest = min(lowest, left if right < 0 or 0 <= left < right else right)
+                continue
+            if of_end == _OPEN:
+                return ASK
+            if of_end * of_start >= 0:
+                continue
         if of_end * of_start * across == 0:
             return ASK
-        total += of_end * deltas[edge]
+        total += of_end * ((left + (DEPTH + 1) if left >= 0 else 0) - (right + (DEPTH + 1) if right >= 0 else 0))
     if total == 0:
-        return OUTSIDE
+        return lowest if lowest < grids else OUTSIDE
     row = total - (DEPTH + 1)
-    return row if 0 <= row < grids else ASK
+    return min(row, lowest) if 0 <= row < grids else ASK
 
 
 def _side(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> int:
@@ -141,3 +166,36 @@ def _side(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> int
     if turn < -bound:
         return -1
     return 0
+
+
+def _exact_side(ax: float, ay: float, bx: float, by: float, x: float, y: float) -> int:
+    if (ax == x and ay == y) or (bx == x and by == y):
+        return _ON
+    if not (_exact(ax, x) and _exact(ay, y) and _exact(bx, x) and _exact(by, y) and _exact(bx, ax) and _exact(by, ay)):
+        return _OPEN
+    px, py, qx, qy = ax - x, ay - y, bx - x, by - y
+    left, right = px * qy, py * qx
+    if (abs(left) <= ROOM and px != 0 and qy != 0) or (abs(right) <= ROOM and py != 0 and qx != 0):
+        return _OPEN
+    turn = left - right if left != right else _rest(px, qy) - _rest(py, qx)
+    if turn > 0:
+        return 1
+    if turn < 0:
+        return -1
+    if turn != 0:  # NaN
+        return _OPEN
+    return _ON if min(ax, bx) <= x <= max(ax, bx) and ay <= y <= by else 0
+
+
+def _exact(one: float, other: float) -> bool:
+    difference = one - other
+    back = one - difference
+    return (one - (difference + back)) + (back - other) == 0
+
+
+def _rest(one: float, other: float) -> float:
+    product = one * other
+    shifted, shifted_ = SPLIT * one, SPLIT * other
+    high, high_ = shifted - (shifted - one), shifted_ - (shifted_ - other)
+    low, low_ = one - high, other - high_
+    return ((high * high_ - product) + high * low_ + low * high_) + low * low_

@@ -27,7 +27,7 @@ from gridgis.locate.table import CellTable
 _FORMAT = b"gridgis locator "
 _MAGIC = _FORMAT + b"1\n"
 _ALIGN = 64
-_TABLE = ("cells", "tiles", "first", "edges", "deltas")
+_TABLE = ("cells", "tiles", "first", "edges", "sides")
 _REMEDY = "Make it anew with GridLocator(grids).save(path)."
 _FRAME = ("left", "bottom", "step", "per_unit", "columns", "lines", "grids")
 

@@ -18,7 +18,6 @@ from gridgis.errors import InputError
 from gridgis.locate import compiled as compiling
 from gridgis.locate import kept as keeping
 from gridgis.locate.building import build
-from gridgis.locate.codes import ASK
 from gridgis.locate.cost import compiling_pays, table_pays
 from gridgis.locate.ground import Ground
 from gridgis.locate.table import CellTable
@@ -147,7 +146,7 @@ class GridLocator:
             If x and y are not two arrays of numbers of one length.
         """
         xs, ys = _coordinates(x, y)
-        found, open_ = self._settled(xs, ys)
+        found, open_ = self._settled(xs, ys, borders=True)
         for points, rows in self._hits(xs, ys, open_):  # the highest row first, so that the lowest is written last
             found[points] = rows
         return found
@@ -161,7 +160,7 @@ class GridLocator:
             Positions in x and positions in `grids` of each pair that intersects, sorted by point, then row.
         """
         xs, ys = _coordinates(x, y)
-        found, open_ = self._settled(xs, ys)
+        found, open_ = self._settled(xs, ys, borders=False)
         alone = np.flatnonzero(found >= 0)
         hits = [(alone, found[alone]), *self._hits(xs, ys, open_)]
         points, rows = (np.concatenate(part) for part in zip(*hits, strict=True))
@@ -172,7 +171,7 @@ class GridLocator:
         """Whether each point lies exactly on the border of any grid; outlines and rims of holes count."""
         xs, ys = _coordinates(x, y)
         border = np.zeros(len(xs), dtype=bool)
-        _, open_ = self._settled(xs, ys)
+        _, open_ = self._settled(xs, ys, borders=False)
         for points, rows in self._hits(xs, ys, open_):
             border[points[~self._ground.interior(rows, xs[points], ys[points])]] = True
         return border
@@ -247,8 +246,11 @@ class GridLocator:
         made._no_table = content.table is None
         return made.use()
 
-    def _settled(self, x: Floats, y: Floats) -> tuple[Ints, Ints | None]:
-        """The rows that the table knows, and the points it leaves open; None for all, where there is no table."""
+    def _settled(self, x: Floats, y: Floats, *, borders: bool) -> tuple[Ints, Ints | None]:
+        """The rows that the table knows, and the points it leaves open; None for all, where there is no table.
+
+        Without `borders` it leaves those open that lie on one.
+        """
         if self._method != "bins" and self._table is None and not self._no_table:
             points = max(self._expected, self._asked + len(x))
             if self._method == "table" or table_pays(points, len(self), self._vertices):
@@ -256,21 +258,25 @@ class GridLocator:
         self._asked += len(x)
         if self._table is None or self._method == "bins":
             return np.full(len(x), -1, dtype=np.int64), None
-        found = self._looked_up(self._table, x, y)
-        open_ = np.flatnonzero(found == ASK)
-        found[open_] = -1
-        return found, open_
+        return self._looked_up(self._table, x, y, borders)
 
-    def _looked_up(self, table: CellTable, x: Floats, y: Floats) -> Ints:
+    def _looked_up(self, table: CellTable, x: Floats, y: Floats, borders: bool) -> tuple[Ints, Ints]:
         compiled = self._compiled
         if compiled is None:
             compiled = compiling_pays(max(self._expected, len(x)), loaded=compiling.loaded()) and compiling.installed()
-        rows = (lambda x, y: compiling.rows(table, x, y)) if compiled else table.rows
+
+        def rows(start: int, size: int) -> tuple[Ints, Ints]:
+            part = slice(start, start + size)
+            look_up = compiling.rows if compiled else CellTable.rows
+            found, left = look_up(table, x[part], y[part], borders=borders)
+            return found, left + start
+
         if self._threads == 1 or len(x) <= _SHARE:
-            return rows(x, y)
-        parts = [slice(start, start + _SHARE) for start in range(0, len(x), _SHARE)]
+            return rows(0, len(x))
         with ThreadPoolExecutor(self._threads) as pool:
-            return np.concatenate(list(pool.map(lambda part: rows(x[part], y[part]), parts)))
+            parts = list(pool.map(lambda start: rows(start, _SHARE), range(0, len(x), _SHARE)))
+        found, left = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return found, left
 
     def _build(self, *, wait: bool) -> None:
         """Build the table, once. Another thread that builds it already is not waited for unless asked."""

@@ -7,11 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gridgis.locate.codes import ASK, CROSSED, MASK, SHIFT, SIDE, TILE
+from gridgis.locate.codes import ASK, CROSSED, MASK, OUTSIDE, SHIFT, SIDE, TILE
 from gridgis.locate.walking import walk
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Lines = NDArray[np.int32]
 
 #: Points looked up at once: what stays in the cache.
 CHUNK = 1 << 16
@@ -39,8 +40,8 @@ class CellTable(NamedTuple):
     edges : ndarray of float64, shape (k, 4)
         The edges that touch each tile, from x, y to x, y, upwards, in the coordinates as given. An edge that two grids
         share is there once for both, and again in every further tile: side by side they are read several times as fast.
-    deltas : ndarray of int64, shape (k,)
-        The sum on the left of the edge less the one on its right; see ``DEPTH``.
+    sides : ndarray of int32, shape (k, 2)
+        The row on the left of the edge and the one on its right, or ``OUTSIDE``.
     """
 
     left: float
@@ -54,22 +55,30 @@ class CellTable(NamedTuple):
     tiles: NDArray[np.int32]
     first: NDArray[np.int64]
     edges: Floats
-    deltas: Ints
+    sides: NDArray[np.int32]
 
     @property
     def nbytes(self) -> int:
         """Memory of the arrays, in bytes."""
         return sum(part.nbytes for part in self if isinstance(part, np.ndarray))
 
-    def rows(self, x: Floats, y: Floats) -> Ints:
-        """The row of each point, ``OUTSIDE`` for none, ``ASK`` where only GEOS can tell. NaN and infinity: none."""
-        found = np.empty(len(x), dtype=np.int64)
+    def rows(self, x: Floats, y: Floats, *, borders: bool = True) -> tuple[Ints, Ints]:
+        """The lowest row of each point, or ``OUTSIDE``; and the points where only GEOS can tell, who get that too.
+
+        NaN and infinity: outside. Without `borders` GEOS is left every point on one.
+        """
+        found, left = np.empty(len(x), dtype=np.int64), [np.empty(0, dtype=np.int64)]
         for start in range(0, len(x), CHUNK):
             part = slice(start, start + CHUNK)
-            found[part] = self._chunk(x[part], y[part])
-        return found
+            rows = self._chunk(x[part], y[part], borders)
+            if rows.min() == ASK:
+                asked = np.flatnonzero(rows == ASK)
+                rows[asked] = OUTSIDE
+                left.append(asked + start)
+            found[part] = rows
+        return found, np.concatenate(left)
 
-    def _chunk(self, x: Floats, y: Floats) -> NDArray[np.int32]:
+    def _chunk(self, x: Floats, y: Floats, borders: bool) -> NDArray[np.int32]:
         column = self._subcells(x, self.left, self.columns)
         line = self._subcells(y, self.bottom, self.lines)
         cell = line >> SHIFT
@@ -78,7 +87,7 @@ class CellTable(NamedTuple):
         found: NDArray[np.int32] = self.cells.take(cell)
         at = np.flatnonzero(found < ASK)
         if len(at):
-            found[at] = self._in_tiles(x, y, at, found[at], column[at], line[at])
+            found[at] = self._in_tiles((x[at], y[at]), found[at], column[at], line[at], borders)
         return found
 
     def _subcells(self, values: Floats, low: float, count: int) -> NDArray[np.int32]:
@@ -89,14 +98,15 @@ class CellTable(NamedTuple):
         np.minimum(place, count * SIDE - 0.5, out=place)
         return place.astype(np.int32)
 
-    def _in_tiles(self, x: Floats, y: Floats, at: Ints, cell: Ints, column: Ints, line: Ints) -> NDArray[np.int32]:
+    def _in_tiles(
+        self, points: tuple[Floats, Floats], cell: Lines, column: Lines, line: Lines, borders: bool
+    ) -> NDArray[np.int32]:
         tile = np.subtract(TILE, cell, dtype=np.int64)
         found: NDArray[np.int32] = self.tiles.take((tile << 2 * SHIFT) + ((line & MASK) << SHIFT) + (column & MASK))
         near = np.flatnonzero(found < ASK)
         if len(near):
-            points = at[near]
+            x, y = points
             middle = (self.left + (column[near] + 0.5) * self.step, self.bottom + (line[near] + 0.5) * self.step)
-            found[near] = walk(
-                self, tile[near], CROSSED - found[near].astype(np.int64), middle, (x[points], y[points])
-            )
+            row = CROSSED - found[near].astype(np.int64)
+            found[near] = walk(self, tile[near], row, middle, (x[near], y[near]), borders=borders)
         return found
