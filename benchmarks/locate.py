@@ -222,7 +222,7 @@ def _sedona(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
     base.create_data_frame(points).to_view("xy")
     base.sql("SELECT id, ST_Point(x, y) AS place FROM xy").to_memtable().to_view("points")
     query = "SELECT p.id, g.row FROM points p JOIN grids g ON ST_Intersects(g.shape, p.place)"
-    return lambda: base.sql(query).to_arrow_table().num_rows
+    return lambda: pa.table(base.sql(query)).num_rows
 
 
 def _polars(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
