@@ -191,9 +191,7 @@ def _binned(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
         starts = np.flatnonzero(np.diff(key[order], prepend=-1))
         sizes = np.diff(np.append(starts, len(order)))
         px, py = x[order], y[order]
-        low, high = (
-            [cut.reduceat(part, starts) for part in (px, py)] for cut in (np.minimum, np.maximum)
-        )
+        low, high = ([cut.reduceat(part, starts) for part in (px, py)] for cut in (np.minimum, np.maximum))
         bins, rows = shapely.STRtree(cells).query(shapely.box(*low, *high))
         shapely.prepare(cells)
         by_row = np.argsort(rows, kind="stable")
@@ -260,9 +258,7 @@ def _postgis(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
     run = base.connection.cursor()
     run.execute("CREATE TEMP TABLE bench_grids (row int, shape geometry)")
     run.execute("CREATE TEMP TABLE bench_points (id int, place geometry)")
-    run.executemany(
-        "INSERT INTO bench_grids VALUES (%s, ST_GeomFromWKB(%s))", list(enumerate(shapely.to_wkb(cells)))
-    )
+    run.executemany("INSERT INTO bench_grids VALUES (%s, ST_GeomFromWKB(%s))", list(enumerate(shapely.to_wkb(cells))))
     run.executemany("INSERT INTO bench_points VALUES (%s, ST_MakePoint(%s, %s))", list(zip(range(len(x)), x, y)))
     run.execute("CREATE INDEX ON bench_grids USING gist (shape)")
     run.execute("ANALYZE bench_grids")

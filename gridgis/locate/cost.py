@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 #: s. A point asked by bins and GEOS: its share of the work, and what grows with the vertices of a grid.
-_BINNED, _BINNED_VERTEX = 0.5e-6, 1.0e-9
+_BINNED, _BINNED_VERTEX = 0.35e-6, 1.0e-9
 #: s. A point looked up in the table, and the same compiled.
 _TABLE, _COMPILED = 0.04e-6, 0.015e-6
 #: s. Building the table: a call, and a vertex.

@@ -1,8 +1,8 @@
-"""The grids themselves: points are gathered in bins, an STR-tree finds the grids near each bin, GEOS decides."""
+"""The grids themselves: points are sorted into bins, those in the bounds of each grid are found, GEOS decides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -10,10 +10,13 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
+from gridgis.locate.codes import spread
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Shapes = NDArray[Any]
+_Number = Callable[[Floats], Ints]
 
 #: Points worked on at once, and point-grid pairs tested at once: what bounds the memory (about 150 MB).
 _CHUNK = 1 << 19
@@ -21,7 +24,7 @@ _PAIRS = 1 << 20
 
 #: Bins of points per grid: finer bins meet fewer grids, coarser ones are fewer to look up.
 _BINS_PER_GRID = 16
-#: Up to so many points are looked up one by one.
+#: Up to so many points are looked up in a tree one by one.
 _FEW = 64
 #: A grid asked about more often than this is prepared: about where GEOS's index of its edges has paid.
 _OFTEN = 24
@@ -49,12 +52,10 @@ class Ground:
     ) -> None:
         self.bounds = bounds
         self._wkb, self._offsets = wkb, offsets
-        #: What is asked: the grid as it came, and, once that pays, a prepared copy that nobody else has seen before
-        #: it was ready. So no lock is needed, and a process forked in the middle of it finds nothing half done.
-        self._asked: Shapes = np.full(len(bounds), None, dtype=object) if shapes is None else shapes.copy()
+        self._shapes: Shapes = np.full(len(bounds), None, dtype=object) if shapes is None else shapes
         self._read: Bools = np.full(len(bounds), shapes is not None)
-        self._times: Ints = np.zeros(len(bounds), dtype=np.int64)
-        self._ready: Bools = np.zeros(len(bounds), dtype=bool)
+        self._hitting = _Prepared(bounds, shapely.intersects_xy)
+        self._holding = _Prepared(bounds, shapely.contains_xy)
 
     def __len__(self) -> int:
         return len(self.bounds)
@@ -80,49 +81,27 @@ class Ground:
         for start in range(0, len(x), _CHUNK):
             part = slice(start, start + _CHUNK)
             for points, rows in self._pairs(x[part], y[part]):
-                hit = shapely.intersects_xy(self.shapes(rows), x[part][points], y[part][points])
+                hit = self._hitting.ask(self._named(rows), rows, x[part][points], y[part][points])
                 yield points[hit] + start, rows[hit]
 
     def interior(self, rows: Ints, x: Floats, y: Floats) -> Bools:
         """Whether each point lies inside its row's grid and not on its border."""
-        inside: Bools = shapely.contains_xy(self.shapes(rows), x, y)
-        return inside
+        return self._holding.ask(self._named(rows), rows, x, y)
 
-    def shapes(self, rows: Ints) -> Shapes:
-        """The grids of these rows, to be asked as often as they are named here."""
-        if not self._read[rows].all():
-            self._load(np.unique(rows[~self._read[rows]]))
-        if not self._ready[rows].all():
-            named, times = np.unique(rows[~self._ready[rows]], return_counts=True)
-            self._times[named] += times
-            self._prepare(named[self._times[named] > _OFTEN])
-        return self._asked[rows]
-
-    def all_shapes(self) -> Shapes:
+    def shapes(self) -> Shapes:
         """Every grid, to be read only."""
-        self._load(np.flatnonzero(~self._read))
-        return self._asked
+        return self._named(np.arange(len(self)))
 
-    def _load(self, rows: Ints) -> None:
-        if self._wkb is None or self._offsets is None:
-            return
-        for row in rows.tolist():
-            start, end = self._offsets[row : row + 2]
-            if end > start:
-                self._asked[row] = shapely.from_wkb(self._wkb[start:end].tobytes())
-        self._read[rows] = True
-
-    def _prepare(self, rows: Ints) -> None:
-        if len(rows) == 0:
-            return
-        copies = shapely.force_2d(self._asked[rows])
-        shapely.prepare(copies)
-        # GEOS builds its index at the first question within the bounds: asked here, before others see the copy.
-        xmin, ymin, xmax, ymax = self.bounds[rows].T
-        shapely.intersects_xy(copies, (xmin + xmax) / 2, (ymin + ymax) / 2)
-        shapely.contains_xy(copies, (xmin + xmax) / 2, (ymin + ymax) / 2)
-        self._asked[rows] = copies
-        self._ready[rows] = True
+    def _named(self, rows: Ints) -> Shapes:
+        """The grids of these rows, read from WKB where that is still to be done."""
+        if not self._read[rows].all() and self._wkb is not None and self._offsets is not None:
+            fresh = np.unique(rows[~self._read[rows]])
+            for row in fresh.tolist():
+                start, end = self._offsets[row : row + 2]
+                if end > start:
+                    self._shapes[row] = shapely.from_wkb(self._wkb[start:end].tobytes())
+            self._read[fresh] = True
+        return self._shapes[rows]
 
     def _pairs(self, x: Floats, y: Floats) -> Iterator[tuple[Ints, Ints]]:
         """Pairs of point and row whose bounds contain it, falling by row; `_PAIRS` (or a bin) at once."""
@@ -133,31 +112,106 @@ class Ground:
         used, tree = self._used
         if len(inside) <= _FEW:
             point, row = tree.query(shapely.points(x[inside], y[inside]))
-            falling = np.lexsort((point, -row))
+            falling = np.argsort(-row, kind="stable")
             yield inside[point[falling]], used[row[falling]]
             return
-        order, starts = _bins(x[inside], y[inside], min(len(inside), _BINS_PER_GRID * len(self)))
-        order = inside[order]
-        ends = np.append(starts[1:], len(order))
-        # The envelope of the points themselves, not of the bin: no rounding can put a point outside it.
-        boxes = shapely.box(
-            np.minimum.reduceat(x[order], starts),
-            np.minimum.reduceat(y[order], starts),
-            np.maximum.reduceat(x[order], starts),
-            np.maximum.reduceat(y[order], starts),
-        )
-        bins, rows = tree.query(boxes)
-        falling = np.lexsort((bins, -rows))
-        bins, rows = bins[falling], used[rows[falling]]
-        sizes = (ends - starts)[bins]
+        order, begins, column, line, columns = self._binned(x, y, inside)
+        rows = used[::-1]
+        (left, bottom, right, top) = self.bounds[rows].T
+        owner, lines = spread(line(top) - line(bottom) + 1, line(bottom))
+        rows, west, east = rows[owner], column(left)[owner], column(right)[owner]
+        first, last = begins[lines * columns + west], begins[lines * columns + east + 1]
+        some = np.flatnonzero(last > first)
+        rows, first, sizes = rows[some], first[some], (last - first)[some]
         for batch in _batches(sizes):
-            size = sizes[batch]
-            row = np.repeat(rows[batch], size)
-            first = np.repeat(starts[bins[batch]] - np.cumsum(size) + size, size)
-            point = order[first + np.arange(len(row))]
-            xmin, ymin, xmax, ymax = self.bounds[row].T
-            near = (x[point] >= xmin) & (x[point] <= xmax) & (y[point] >= ymin) & (y[point] <= ymax)
-            yield point[near].astype(np.int64), row[near].astype(np.int64)
+            range_, place = spread(sizes[batch], first[batch])
+            row, point = rows[batch][range_], order[place]
+            xmin, ymin, xmax, ymax = self.bounds.take(row, axis=0).T
+            px, py = x[point], y[point]
+            near = np.flatnonzero((px >= xmin) & (px <= xmax) & (py >= ymin) & (py <= ymax))
+            yield point[near], row[near]
+
+    def _binned(self, x: Floats, y: Floats, inside: Ints) -> tuple[Ints, Ints, _Number, _Number, int]:
+        """The points `inside` in the order of their bins, where each bin begins, and how bins are numbered.
+
+        Bins are numbered line by line, so that those that a grid's bounds meet on one line lie side by side. The number
+        never falls when the coordinate grows: no rounding parts a point from the bounds that hold it.
+        """
+        count = min(len(inside), _BINS_PER_GRID * len(self))
+        px, py = x[inside], y[inside]
+        width, height = float(np.ptp(px)), float(np.ptp(py))
+        with np.errstate(over="ignore", under="ignore"):
+            side = float(np.sqrt(np.float64(width) * height / count))
+        side = max(side, max(width, height) / count)
+        if not (0 < side < np.inf):  # all in one place, or in no place that numbers have room for
+            side = np.inf
+        column, columns = _numbering(float(px.min()), width, side, count)
+        line, lines = _numbering(float(py.min()), height, side, count)
+        key = line(py) * columns + column(px)
+        order = np.argsort(key, kind="stable")
+        begins = np.zeros(columns * lines + 1, dtype=np.int64)
+        np.cumsum(np.bincount(key, minlength=columns * lines), out=begins[1:])
+        return inside[order], begins, column, line, columns
+
+
+def _numbering(low: float, extent: float, side: float, most: int) -> tuple[_Number, int]:
+    """How bins are numbered along one axis, and how many there are."""
+    count = min(int(extent / side) + 1, most)
+
+    def number(values: Floats) -> Ints:
+        with np.errstate(over="ignore"):
+            return np.clip((values - low) / side, 0, count - 1).astype(np.int64)
+
+    return number, count
+
+
+def _batches(sizes: Ints) -> Iterator[slice]:
+    """Runs of `sizes` whose sums stay within `_PAIRS`, each at least one long."""
+    total = np.cumsum(sizes)
+    start, before = 0, 0
+    while start < len(sizes):
+        stop = max(int(np.searchsorted(total, before + _PAIRS, side="right")), start + 1)
+        yield slice(start, stop)
+        start, before = stop, int(total[stop - 1])
+
+
+class _Prepared:
+    """Grids asked one predicate, prepared once that pays.
+
+    GEOS builds another index for each predicate, at its first question. A copy that nobody has seen is prepared and
+    asked, and then takes the grid's place: so no lock is needed, and a process forked in the middle of it finds
+    nothing half done.
+    """
+
+    def __init__(self, bounds: Floats, predicate: Callable[[Shapes, Floats, Floats], Bools]) -> None:
+        self._bounds, self._predicate = bounds, predicate
+        self._copies: Shapes = np.full(len(bounds), None, dtype=object)
+        self._ready: Bools = np.zeros(len(bounds), dtype=bool)
+        self._times: Ints = np.zeros(len(bounds), dtype=np.int64)
+
+    def ask(self, shapes: Shapes, rows: Ints, x: Floats, y: Floats) -> Bools:
+        """What the predicate says of each shape and point; `rows` tells which grid each shape is."""
+        ready = self._ready[rows]
+        if not ready.all():
+            named, first, times = np.unique(rows, return_index=True, return_counts=True)
+            self._times[named] += times
+            often = (self._times[named] > _OFTEN) & ~self._ready[named]
+            self._prepare(named[often], shapes[first[often]])
+            ready = self._ready[rows]
+        asked = shapes.copy()
+        asked[ready] = self._copies[rows[ready]]
+        answer: Bools = self._predicate(asked, x, y)
+        return answer
+
+    def _prepare(self, rows: Ints, shapes: Shapes) -> None:
+        if len(rows) == 0:
+            return
+        copies = shapely.force_2d(shapes)
+        shapely.prepare(copies)
+        xmin, ymin, xmax, ymax = self._bounds[rows].T
+        self._predicate(copies, (xmin + xmax) / 2, (ymin + ymax) / 2)  # within the bounds, or no index is built
+        self._copies[rows] = copies
+        self._ready[rows] = True
 
 
 def _bins(x: Floats, y: Floats, count: int) -> tuple[Ints, Ints]:

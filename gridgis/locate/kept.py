@@ -134,7 +134,12 @@ def read(path: Path) -> Content:
         kind, start = np.dtype(part["type"]), place + part["at"]
         raw = data[start : start + kind.itemsize * math.prod(part["shape"])]
         if zlib.crc32(raw) != part["crc32"]:
-            raise Broken("the kept locator is truncated or damaged", source=path, found=f"other bytes in {part['name']}", remedy=_REMEDY)
+            raise Broken(
+                "the kept locator is truncated or damaged",
+                source=path,
+                found=f"other bytes in {part['name']}",
+                remedy=_REMEDY,
+            )
         arrays[part["name"]] = np.asarray(raw.view(kind)).reshape(part["shape"])
     return Content(head["digest"], arrays, head["frame"])
 
@@ -146,7 +151,9 @@ def _read_head(data: NDArray[np.uint8], path: Path) -> tuple[dict[str, Any], int
         version = data[len(_FORMAT) : len(_MAGIC)].tobytes()
         raise Broken("the kept locator is of another version", source=path, found=repr(version), remedy=_REMEDY)
     if len(data) < start:
-        raise Broken("the kept locator is truncated or damaged", source=path, found=f"{len(data)} bytes", remedy=_REMEDY)
+        raise Broken(
+            "the kept locator is truncated or damaged", source=path, found=f"{len(data)} bytes", remedy=_REMEDY
+        )
     length, checksum = struct.unpack("<QI", data[len(_MAGIC) : start].tobytes())
     text = data[start : start + length].tobytes()
     if len(text) != length or zlib.crc32(text) != checksum:

@@ -186,7 +186,7 @@ class GridLocator:
         """
         goal = Path(path)
         _check_ours(goal)
-        wkb, offsets = keeping.packed(self._ground.all_shapes())
+        wkb, offsets = keeping.packed(self._ground.shapes())
         self._build(wait=True)
         keeping.write(goal, wkb, offsets, self._ground.bounds, self._vertices, self._table)
         return goal
@@ -287,7 +287,7 @@ class GridLocator:
             return
         try:
             if self._table is None and not self._no_table:
-                self._table = build(self._ground.all_shapes())
+                self._table = build(self._ground.shapes())
                 self._no_table = self._table is None
         finally:
             lock.release()

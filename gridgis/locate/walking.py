@@ -131,9 +131,7 @@ def side(ax: Floats, ay: Floats, bx: Floats, by: Floats, x: Floats, y: Floats) -
         return (turn > bound).astype(np.int8) - (turn < -bound).astype(np.int8)
 
 
-def exact_side(
-    ax: Floats, ay: Floats, bx: Floats, by: Floats, x: Floats, y: Floats
-) -> tuple[Signs, Bools, Bools]:
+def exact_side(ax: Floats, ay: Floats, bx: Floats, by: Floats, x: Floats, y: Floats) -> tuple[Signs, Bools, Bools]:
     """The side without rounding, whether the point lies on the edge, and whether both are known.
 
     They are where the differences of the coordinates are exact, as they are for coordinates of like size: then the
