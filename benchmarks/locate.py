@@ -14,8 +14,8 @@ The sets: wiggly Voronoi grids (benchmarks/tilings.py, about 30 vertices a borde
 holes and an island. 3 % of the points lie outside, 0.1 % exactly on nodes, 0.1 % exactly on edges. Every measurement is
 a process of its own that may use one core (two where its name says so). CPU seconds are user + system of the call
 alone, without reading the set and without making Points of x and y for those that need them; memory is the peak
-resident set of the whole process. Rates are points a CPU second, for two cores a second of wall. Every answer of ours is
-compared with shapely's, point by point. PostGIS is measured where GRIDGIS_BENCH_POSTGIS holds a database URL. Nothing
+resident set of the whole process. Rates are points a CPU second, for two cores a second of wall. Every answer of ours
+is compared with shapely's, point by point. PostGIS is measured where GRIDGIS_BENCH_POSTGIS holds a database URL. Nothing
 fails when a target is missed.
 """
 
@@ -125,7 +125,7 @@ def reference(job: dict[str, Any]) -> dict[str, Any]:
     return {"inside": int((row >= 0).sum())}
 
 
-# --- the methods: what is prepared before the clock starts, and the call; rows of the points, or pairs -----------------
+# --- the methods: what is prepared before the clock starts, and the call -----------------------------------------------
 
 
 def _frame(cells: Any) -> Any:
@@ -259,7 +259,10 @@ def _postgis(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
     run.execute("CREATE TEMP TABLE bench_grids (row int, shape geometry)")
     run.execute("CREATE TEMP TABLE bench_points (id int, place geometry)")
     run.executemany("INSERT INTO bench_grids VALUES (%s, ST_GeomFromWKB(%s))", list(enumerate(shapely.to_wkb(cells))))
-    run.executemany("INSERT INTO bench_points VALUES (%s, ST_MakePoint(%s, %s))", list(zip(range(len(x)), x, y)))
+    run.executemany(
+        "INSERT INTO bench_points VALUES (%s, ST_MakePoint(%s, %s))",
+        list(zip(range(len(x)), x.tolist(), y.tolist(), strict=True)),
+    )
     run.execute("CREATE INDEX ON bench_grids USING gist (shape)")
     run.execute("ANALYZE bench_grids")
 
@@ -409,7 +412,7 @@ class Run:
 
     def child(self, **job: Any) -> dict[str, Any]:
         command = [sys.executable, __file__, "--job", json.dumps(job)]
-        alone = {name: "1" for name in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS")}
+        alone = dict.fromkeys(("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS"), "1")
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | alone)
         if done.returncode:
             last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]

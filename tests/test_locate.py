@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis.errors import InputError
-from gridgis.locate import GridLocator, compiled, cost, ground, table
-from gridgis.locate.locator import Method
+from gridgis.locate import GridLocator, compiled, ground, table
 
 
 def by_hand(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -148,7 +148,7 @@ def _cell_width(length: float, width: float, height: float, edges: int) -> float
     burden = crossing**2 / area
     share = min(max(0.05 * (burden / 1800.0) ** 0.35, 0.02), 0.6)
     tiles = min(max(burden / share, edges / 4), _MOST_TILES, 64.0 + 4.0 * edges)
-    return max(crossing / tiles, math.sqrt(area / _MOST_CELLS), (width + height) / (1 << 20))
+    return float(max(crossing / tiles, math.sqrt(area / _MOST_CELLS), (width + height) / (1 << 20)))
 
 
 def _once_each(edges: Edges, frame: Frame) -> Edges:

@@ -15,7 +15,8 @@ SUBCELLS = SIDE * SIDE
 
 #: What a cell or a sub-cell says, beside the row of the grid it lies in wholly: outside, or GEOS must be asked.
 OUTSIDE, ASK = -1, -2
-#: A cell that holds TILE - t is tile t. A sub-cell that holds CROSSED - row is crossed by edges, its centre in that row.
+#: A cell that holds TILE - t is tile t. A sub-cell that holds CROSSED - row is crossed by edges, its centre in that
+#: row (or `OUTSIDE`).
 TILE, CROSSED = -3, -4
 
 #: A sum over grids that cover a place: each adds DEPTH + 1 + row. One grid alone is told from all sums of several.

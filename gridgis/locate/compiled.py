@@ -71,8 +71,8 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rows(
-    x: Any, y: Any, found: Any, borders: bool, left: float, bottom: float, step: float, per_unit: float, columns: int, lines: int,
-    grids: int, cells: Any, tiles: Any, first: Any, edges: Any, sides: Any,
+    x: Any, y: Any, found: Any, borders: bool, left: float, bottom: float, step: float, per_unit: float,
+    columns: int, lines: int, grids: int, cells: Any, tiles: Any, first: Any, edges: Any, sides: Any,
 ) -> int:  # fmt: skip
     # Step by step for a block of points: so that many cells are fetched at once, none waiting for the one before.
     column, line = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=np.int32)

@@ -228,13 +228,3 @@ def _bins(x: Floats, y: Floats, count: int) -> tuple[Ints, Ints]:
     order = np.argsort(key, kind="stable")
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
     return order, starts
-
-
-def _batches(sizes: Ints) -> Iterator[slice]:
-    """Runs of `sizes` whose sums stay within `_PAIRS`, each at least one long."""
-    total = np.cumsum(sizes)
-    start, before = 0, 0
-    while start < len(sizes):
-        stop = max(int(np.searchsorted(total, before + _PAIRS, side="right")), start + 1)
-        yield slice(start, stop)
-        start, before = stop, int(total[stop - 1])

@@ -43,7 +43,8 @@ class Content:
         self.digest = digest
         self.wkb, self.offsets, self.bounds = arrays["wkb"], arrays["offsets"], arrays["bounds"]
         self.vertices = int(arrays["vertices"][0])
-        self.table = None if frame is None else CellTable(**frame, **{name: arrays[name] for name in _TABLE})
+        parts: dict[str, Any] = {name: arrays[name] for name in _TABLE if frame is not None}
+        self.table = None if frame is None else CellTable(**frame, **parts)
 
 
 def packed(shapes: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -133,7 +134,7 @@ def read(path: Path) -> Content:
     for part in head["arrays"]:
         kind, start = np.dtype(part["type"]), place + part["at"]
         raw = data[start : start + kind.itemsize * math.prod(part["shape"])]
-        if zlib.crc32(raw) != part["crc32"]:
+        if zlib.crc32(raw.data) != part["crc32"]:
             raise Broken(
                 "the kept locator is truncated or damaged",
                 source=path,

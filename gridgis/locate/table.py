@@ -106,7 +106,7 @@ class CellTable(NamedTuple):
         near = np.flatnonzero(found < ASK)
         if len(near):
             x, y = points
-            middle = (self.left + (column[near] + 0.5) * self.step, self.bottom + (line[near] + 0.5) * self.step)
+            middle = self.left + (column[near] + 0.5) * self.step, self.bottom + (line[near] + 0.5) * self.step
             row = CROSSED - found[near].astype(np.int64)
             found[near] = walk(self, tile[near], row, middle, (x[near], y[near]), borders=borders)
         return found
