@@ -15,8 +15,8 @@ holes and an island. 3 % of the points lie outside, 0.1 % exactly on nodes, 0.1 
 a process of its own that may use one core (two where its name says so). CPU seconds are user + system of the call
 alone, without reading the set and without making Points of x and y for those that need them; memory is the peak
 resident set of the whole process. Rates are points a CPU second, for two cores a second of wall. Every answer of ours
-is compared with shapely's, point by point. PostGIS is measured where GRIDGIS_BENCH_POSTGIS holds a database URL. Nothing
-fails when a target is missed.
+is compared with shapely's, point by point. PostGIS is measured where GRIDGIS_BENCH_POSTGIS holds a database URL.
+Nothing fails when a target is missed.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def reference(job: dict[str, Any]) -> dict[str, Any]:
     return {"inside": int((row >= 0).sum())}
 
 
-# --- the methods: what is prepared before the clock starts, and the call -----------------------------------------------
+# --- the methods: what is prepared before the clock starts, and the call ----------------------------------------------
 
 
 def _frame(cells: Any) -> Any:

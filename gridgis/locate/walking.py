@@ -158,7 +158,8 @@ def exact_side(ax: Floats, ay: Floats, bx: Floats, by: Floats, x: Floats, y: Flo
 
 def _differences(ones: tuple[Floats, ...], others: tuple[Floats, ...]) -> tuple[list[Floats], Bools]:
     """The differences, and whether none of them was rounded."""
-    found, exact = [], np.ones(len(ones[0]), dtype=bool)
+    found: list[Floats] = []
+    exact: Bools = np.ones(len(ones[0]), dtype=bool)
     for one, other in zip(ones, others, strict=True):
         difference = one - other
         back = one - difference
