@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from test_locate import awkward_points, by_hand, check
 
 from gridgis.errors import InputError
-from gridgis.locate import GridLocator, building, compiled, kept
+from gridgis.locate import GridLocator, building, compiled, kept, table
 from gridgis.locate.locator import SUFFIX
 
 PRESENT = compiled.installed()
@@ -138,14 +138,14 @@ def test_the_order_of_grids_and_their_rings_direction_change_nothing_but_the_low
 
 def test_most_points_on_borders_need_no_geos_and_points_in_overlaps_do() -> None:
     grids = shapes.voronoi(150).geometry
-    table = GridLocator(grids, method="table").use(method="table")
+    locator = GridLocator(grids, method="table")
     xy = shapely.get_coordinates(np.array(grids))
-    table.locate([], [])
-    assert table._table is not None
-    found, asked = table._table.rows(xy[:, 0].copy(), xy[:, 1].copy())
+    locator.locate([], [])
+    assert locator._table is not None
+    found, asked = locator._table.rows(xy[:, 0].copy(), xy[:, 1].copy())
     assert len(asked) < len(xy) / 50
     assert (found[np.setdiff1d(np.arange(len(xy)), asked)] >= 0).all()
-    _, asked = table._table.rows(xy[:, 0].copy(), xy[:, 1].copy(), borders=False)
+    _, asked = locator._table.rows(xy[:, 0].copy(), xy[:, 1].copy(), borders=False)
     assert len(asked) == len(xy)
     over = GridLocator(gpd.GeoSeries([shapely.box(0, 0, 2, 1), shapely.box(1, 0, 3, 1)]), method="table")
     over.locate([], [])
@@ -411,7 +411,8 @@ def test_two_processes_keep_the_same_file_at_once(tmp_path: Path) -> None:
     assert [part.name for part in tmp_path.iterdir()] == ["grids.locator"]
 
 
-def test_memory_is_given_back_and_grows_with_the_answers_alone() -> None:
+def test_memory_is_given_back_and_grows_with_the_answers_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "CHUNK", 1 << 14)
     grids = shapes.voronoi(60)
     x, y = adversarial(grids.geometry, 200_000)
     locator = GridLocator(grids, method="table", compiled=False)

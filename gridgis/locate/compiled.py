@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gridgis.locate.codes import ASK, CROSSED, DEPTH, MASK, OUTSIDE, SHIFT, SIDE, TILE
+from gridgis.locate.codes import ASK, CROSSED, DEPTH, MASK, OUTSIDE, SHIFT, SIDE, SUBCELLS, TILE
 from gridgis.locate.table import CellTable
 from gridgis.locate.walking import BOUND, ROOM, SPLIT, TINY
 
@@ -75,47 +75,47 @@ def _rows(
     columns: int, lines: int, grids: int, cells: Any, tiles: Any, first: Any, edges: Any, sides: Any,
 ) -> int:  # fmt: skip
     # Step by step for a block of points: so that many cells are fetched at once, none waiting for the one before.
-    column, line = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=np.int32)
-    row, near = np.empty(_BLOCK, dtype=np.int32), np.empty(_BLOCK, dtype=np.int32)
-    since, until = np.empty(_BLOCK, dtype=np.int64), np.empty(_BLOCK, dtype=np.int64)
-    touch = np.empty(_BLOCK)  # reading an edge of each tile brings it into the cache
-    last_u, last_v = columns * SIDE - 0.5, lines * SIDE - 0.5
+    # Numbers without a sign, and views that start at 0, spare the compiler asking whether to count from the end.
+    column, line, near = np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.uint32)
+    since, until, touch = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64), np.empty(_BLOCK)
+    last_u, last_v, wide = columns * SIDE - 0.5, lines * SIDE - 0.5, np.uint32(columns)
+    shift, side, mask = np.uint32(SHIFT), np.uint32(SUBCELLS), np.uint32(MASK)
     asked = 0
     for start in range(0, len(x), _BLOCK):
-        count = min(_BLOCK, len(x) - start)
-        for i in range(count):
-            u, v = (x[start + i] - left) * per_unit, (y[start + i] - bottom) * per_unit
+        px, py, rows = x[start : start + _BLOCK], y[start : start + _BLOCK], found[start : start + _BLOCK]
+        for i in range(len(px)):
+            u, v = (px[i] - left) * per_unit, (py[i] - bottom) * per_unit
             u, v = (u if u > 0.0 else 0.0), (v if v > 0.0 else 0.0)  # NaN is not above 0
-            column[i], line[i] = np.int32(u if u < last_u else last_u), np.int32(v if v < last_v else last_v)
-        for i in range(count):
-            row[i] = cells[(line[i] >> SHIFT) * columns + (column[i] >> SHIFT)]
-        met = 0
-        for i in range(count):
-            found[start + i] = row[i]
-            asked += row[i] == ASK
+            column[i], line[i] = np.uint32(u if u < last_u else last_u), np.uint32(v if v < last_v else last_v)
+        for i in range(len(px)):
+            rows[i] = cells[(line[i] >> shift) * wide + (column[i] >> shift)]
+        met = np.uint32(0)
+        for i in range(len(px)):
             near[met] = i
-            met += row[i] < ASK
+            met += np.uint32(rows[i] <= ASK)
         for k in range(met):
             i = near[k]
-            place = ((line[i] & MASK) << SHIFT) + (column[i] & MASK)
-            found[start + i] = tiles[(np.int64(TILE - row[i]) << 2 * SHIFT) + place]
-            asked += found[start + i] == ASK
+            if rows[i] < ASK:
+                since[k] = TILE - rows[i]
+                rows[i] = tiles[np.uint64(since[k]) * side + ((line[i] & mask) << shift) + (column[i] & mask)]
         walks = 0
         for k in range(met):
             i = near[k]
-            if found[start + i] < ASK:
-                near[walks], since[walks], until[walks] = i, first[TILE - row[i]], first[TILE - row[i] + 1]
+            if rows[i] < ASK:
+                tile = np.uint64(since[k])
+                near[walks], since[walks], until[walks] = i, first[tile], first[tile + np.uint64(1)]
                 walks += 1
-        for k in range(walks):
-            touch[k] = edges[since[k], 0] if since[k] < until[k] else 0.0
+            elif rows[i] == ASK:
+                asked += 1
+        for k in range(walks):  # an edge of each tile is read, and comes into the cache
+            touch[k] = edges[np.uint64(since[k]), 0] if since[k] < until[k] else 0.0
         for k in range(walks):
             i = near[k]
             cx, cy = left + (column[i] + 0.5) * step, bottom + (line[i] + 0.5) * step
-            found[start + i] = _walk(
-                CROSSED - found[start + i], cx, cy, x[start + i], y[start + i], since[k], until[k],
-                edges, sides, grids, borders,
+            rows[i] = _walk(
+                CROSSED - rows[i], cx, cy, px[i], py[i], since[k], until[k], edges, sides, grids, borders
             )  # fmt: skip
-            asked += found[start + i] == ASK
+            asked += rows[i] == ASK
     return asked
 
 
@@ -126,7 +126,7 @@ def _walk(
     total = row + (DEPTH + 1) if row >= 0 else 0
     west, east, south, north = min(cx, px), max(cx, px), min(cy, py), max(cy, py)
     lowest = grids
-    for edge in range(since, until):
+    for edge in range(np.uint64(since), np.uint64(until)):
         ax, ay, bx, by = edges[edge, 0], edges[edge, 1], edges[edge, 2], edges[edge, 3]
         if ay > north or by < south or min(ax, bx) > east or max(ax, bx) < west:
             continue

@@ -15,7 +15,28 @@ Ints = NDArray[np.int64]
 Lines = NDArray[np.int32]
 
 #: Points looked up at once: what stays in the cache.
-CHUNK = 1 << 16
+CHUNK = 1 << 18
+
+
+class _Desk(NamedTuple):
+    """Arrays that chunk after chunk is worked out in: the cache knows them, and none is made anew."""
+
+    place: Floats
+    column: Lines
+    line: Lines
+    cell: NDArray[np.intp]
+    found: Lines
+
+    @classmethod
+    def of(cls, size: int) -> _Desk:
+        column, line, found = np.empty((3, size), dtype=np.int32)
+        return cls(np.empty(size), column, line, np.empty(size, dtype=np.intp), found)
+
+    def cut(self, size: int) -> _Desk:
+        place, column, line, cell, found = self
+        return (
+            self if size == len(place) else _Desk(place[:size], column[:size], line[:size], cell[:size], found[:size])
+        )
 
 
 class CellTable(NamedTuple):
@@ -68,9 +89,10 @@ class CellTable(NamedTuple):
         NaN and infinity: outside. Without `borders` GEOS is left every point on one.
         """
         found, left = np.empty(len(x), dtype=np.int64), [np.empty(0, dtype=np.int64)]
+        desk = _Desk.of(min(len(x), CHUNK))
         for start in range(0, len(x), CHUNK):
             part = slice(start, start + CHUNK)
-            rows = self._chunk(x[part], y[part], borders)
+            rows = self._chunk(x[part], y[part], borders, desk.cut(len(x[part])))
             if rows.min() == ASK:
                 asked = np.flatnonzero(rows == ASK)
                 rows[asked] = OUTSIDE
@@ -78,25 +100,27 @@ class CellTable(NamedTuple):
             found[part] = rows
         return found, np.concatenate(left)
 
-    def _chunk(self, x: Floats, y: Floats, borders: bool) -> NDArray[np.int32]:
-        column = self._subcells(x, self.left, self.columns)
-        line = self._subcells(y, self.bottom, self.lines)
-        cell = line >> SHIFT
-        cell *= self.columns
-        cell += column >> SHIFT
-        found: NDArray[np.int32] = self.cells.take(cell)
+    def _chunk(self, x: Floats, y: Floats, borders: bool, desk: _Desk) -> Lines:
+        place, column, line, cell, found = desk
+        self._subcells(x, self.left, self.columns, place, column)
+        self._subcells(y, self.bottom, self.lines, place, line)
+        np.right_shift(line, SHIFT, out=found)
+        np.multiply(found, self.columns, out=cell)
+        np.right_shift(column, SHIFT, out=found)
+        cell += found
+        self.cells.take(cell, out=found, mode="clip")  # all are in the table; "raise" would copy
         at = np.flatnonzero(found < ASK)
         if len(at):
             found[at] = self._in_tiles((x[at], y[at]), found[at], column[at], line[at], borders)
         return found
 
-    def _subcells(self, values: Floats, low: float, count: int) -> NDArray[np.int32]:
+    def _subcells(self, values: Floats, low: float, count: int, place: Floats, out: Lines) -> None:
         """The number of the sub-cell along one axis; what lies outside, or nowhere, comes to the empty rim."""
-        place = values - low
+        np.subtract(values, low, out=place)
         place *= self.per_unit
         np.fmax(place, 0.0, out=place)  # NaN becomes 0
         np.minimum(place, count * SIDE - 0.5, out=place)
-        return place.astype(np.int32)
+        np.copyto(out, place, casting="unsafe")
 
     def _in_tiles(
         self, points: tuple[Floats, Floats], cell: Lines, column: Lines, line: Lines, borders: bool
