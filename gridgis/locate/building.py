@@ -28,6 +28,7 @@ from gridgis.locate.codes import (
     summed,
 )
 from gridgis.locate.table import CellTable
+from gridgis.locate.walking import near_zero
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,7 +77,7 @@ def build(shapes: NDArray[Any]) -> CellTable | None:
     ----------
     shapes : ndarray of object
         Polygons and MultiPolygons, None and empty ones among them. With other types, coordinates that are not
-        finite or beyond 1e75, or more than four million rows there is no table.
+        finite, beyond 1e75 or within 1e-100 of 0 (but 0), or more than four million rows there is no table.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def build(shapes: NDArray[Any]) -> CellTable | None:
         return None
     rings, owner, shell = _rings(shapes)
     xy, ring = shapely.get_coordinates(rings, return_index=True)
-    if len(xy) == 0 or not np.abs(xy).max() < _FARTHEST:
+    if len(xy) == 0 or not np.abs(xy).max() < _FARTHEST or near_zero(xy).any():
         return None
     edges = _edges(xy, ring, owner, shell == shapely.is_ccw(rings))
     frame = _frame(xy, edges)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gridgis.locate.codes import ASK, CROSSED, DEPTH, MASK, OUTSIDE, SHIFT, SIDE, SUBCELLS, TILE
 from gridgis.locate.table import CellTable
-from gridgis.locate.walking import BOUND, ROOM, SPLIT, TINY
+from gridgis.locate.walking import BOUND, LEAST, ROOM, SPLIT, TINY
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -112,9 +112,8 @@ def _rows(
         for k in range(walks):
             i = near[k]
             cx, cy = left + (column[i] + 0.5) * step, bottom + (line[i] + 0.5) * step
-            rows[i] = _walk(
-                CROSSED - rows[i], cx, cy, px[i], py[i], since[k], until[k], edges, sides, grids, borders
-            )  # fmt: skip
+            row = CROSSED - rows[i]
+            rows[i] = _walk(row, cx, cy, px[i], py[i], since[k], until[k], edges, sides, grids, borders)
             asked += rows[i] == ASK
     return asked
 
@@ -123,6 +122,8 @@ def _walk(
     row: int, cx: float, cy: float, px: float, py: float, since: int, until: int,
     edges: Any, sides: Any, grids: int, borders: bool,
 ) -> int:  # fmt: skip
+    if (abs(px) < LEAST and px != 0) or (abs(py) < LEAST and py != 0):
+        return ASK
     total = row + (DEPTH + 1) if row >= 0 else 0
     west, east, south, north = min(cx, px), max(cx, px), min(cy, py), max(cy, py)
     lowest = grids

@@ -23,6 +23,8 @@ _ULP = 2.0**-53
 BOUND = (3 + 16 * _ULP) * _ULP
 #: Added for products so small that they lose digits or vanish.
 TINY = 1e-290
+#: A coordinate nearer to 0 than this, and not 0, is left to GEOS: it multiplies such differences to nothing.
+LEAST = 1e-100
 #: Products beyond this have room for their rounding errors.
 ROOM = 1e-250
 #: Parts a number into two halves of its digits.
@@ -77,7 +79,9 @@ def walk(
     passed = np.zeros(len(step), dtype=bool)  # no crossing after all: the exact sign, or the end beyond the edge's
     passed[close] = known & ~on[close] & (of_end[close] * of_start[close] >= 0)
     crossed = (of_end * of_start < 0) & (across < 0)
-    return _arrived(table, row, step, edge, of_end, (crossed, on, ~(crossed | on | passed)), borders)
+    found = _arrived(table, row, step, edge, of_end, (crossed, on, ~(crossed | on | passed)), borders)
+    found[near_zero(end[0]) | near_zero(end[1])] = ASK
+    return found
 
 
 def _arrived(
@@ -154,6 +158,11 @@ def exact_side(ax: Floats, ay: Floats, bx: Floats, by: Floats, x: Floats, y: Flo
     known |= at_end
     sign[~known] = 0
     return sign, known & (sign == 0) & within, known
+
+
+def near_zero(values: Floats) -> Bools:
+    """Which coordinates are so near to 0, and not 0, that GEOS is left with them."""
+    return (np.abs(values) < LEAST) & (values != 0)
 
 
 def _differences(ones: tuple[Floats, ...], others: tuple[Floats, ...]) -> tuple[list[Floats], Bools]:
