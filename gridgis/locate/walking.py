@@ -162,7 +162,8 @@ def exact_side(ax: Floats, ay: Floats, bx: Floats, by: Floats, x: Floats, y: Flo
 
 def near_zero(values: Floats) -> Bools:
     """Which coordinates are so near to 0, and not 0, that GEOS is left with them."""
-    return (np.abs(values) < LEAST) & (values != 0)
+    near: Bools = (np.abs(values) < LEAST) & (values != 0)
+    return near
 
 
 def _differences(ones: tuple[Floats, ...], others: tuple[Floats, ...]) -> tuple[list[Floats], Bools]:
