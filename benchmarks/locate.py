@@ -500,7 +500,8 @@ def growth(run: Run, args: argparse.Namespace) -> Iterator[str]:
             if "cpu_s" in run.figures.get((grids, points, name), {})
         }
         told = [f"{grids:,} x {points:,}: {seconds:.3f} s" for (grids, points), seconds in spent.items()]
-        yield f"{name}: " + "; ".join(told)
+        if told:
+            yield f"{name}: " + "; ".join(told)
 
 
 def targets(run: Run, args: argparse.Namespace) -> Iterator[tuple[str, str, str]]:
