@@ -200,7 +200,10 @@ def test_other_names_of_the_geometry_column() -> None:
     [
         ([1.0, 2.0], [1.0], r"x and y do not fit each other; found shapes \(2,\) and \(1,\)"),
         ([[1.0]], [[1.0]], r"found shapes \(1, 1\)"),
-        (["east"], [1.0], "the coordinates are not numbers"),
+        (["east"], [1.0], "the coordinates are not numbers; found the text 'east'; wanted arrays of numbers"),
+        ([1.0], ["39.9"], "the coordinates are not numbers; found the text '39.9'"),
+        ([1.0, None, "2"], [1.0, 2.0, 3.0], "the coordinates are not numbers; found the text '2'"),
+        ([object()], [1.0], r"the coordinates are not numbers; found .*float"),
     ],
 )
 def test_coordinates_that_cannot_be_used(x: list[object], y: list[object], message: str) -> None:

@@ -98,6 +98,16 @@ def test_sets_of_many_kinds_against_points_in_the_worst_places(name: str) -> Non
         assert locator.use(compiled=True).locate(x, y).tolist() == wanted
 
 
+def test_coordinates_at_the_end_of_what_numbers_hold() -> None:
+    grids = gpd.GeoSeries([shapely.box(-1.7e308, 0, -1e308, 1), shapely.box(1e308, 0, 1.7e308, 2e9)])
+    x = np.array([-1.7e308, -1.2e308, -1e308, 0.0, 1e308, 1.2e308, 1.7e308] * 20)
+    y = np.repeat([0.0, 0.5, 1.0, 2.0], 35)
+    wanted = by_tree(grids, x, y).tolist()
+    assert {0, 1, -1} == set(wanted)
+    for method in ("table", "bins"):
+        assert GridLocator(grids, method=method).locate(x, y).tolist() == wanted  # type: ignore[arg-type]
+
+
 _scale = st.sampled_from([1e-6, 1.0, 3.7, 1e5])
 _shift = st.tuples(st.sampled_from([0.0, 116.4, 447_000.0, -4e6]), st.sampled_from([0.0, 39.9, 4_427_000.0]))
 

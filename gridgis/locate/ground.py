@@ -139,8 +139,8 @@ class Ground:
         """
         count = min(len(inside), _BINS_PER_GRID * len(self))
         px, py = x[inside], y[inside]
-        width, height = float(np.ptp(px)), float(np.ptp(py))
         with np.errstate(over="ignore", under="ignore"):
+            width, height = float(np.ptp(px)), float(np.ptp(py))
             side = float(np.sqrt(np.float64(width) * height / count))
         side = max(side, max(width, height) / count)
         if not (0 < side < np.inf):  # all in one place, or in no place that numbers have room for
@@ -156,9 +156,11 @@ class Ground:
 
 def _numbering(low: float, extent: float, side: float, most: int) -> tuple[_Number, int]:
     """How bins are numbered along one axis, and how many there are."""
-    count = min(int(extent / side) + 1, most)
+    count = min(int(extent / side) + 1, most) if side < np.inf else 1
 
     def number(values: Floats) -> Ints:
+        if count == 1:
+            return np.zeros(len(values), dtype=np.int64)
         with np.errstate(over="ignore"):
             return np.clip((values - low) / side, 0, count - 1).astype(np.int64)
 
@@ -209,22 +211,6 @@ class _Prepared:
         copies = shapely.force_2d(shapes)
         shapely.prepare(copies)
         xmin, ymin, xmax, ymax = self._bounds[rows].T
-        self._predicate(copies, (xmin + xmax) / 2, (ymin + ymax) / 2)  # within the bounds, or no index is built
+        self._predicate(copies, xmin / 2 + xmax / 2, ymin / 2 + ymax / 2)  # within the bounds, or no index is built
         self._copies[rows] = copies
         self._ready[rows] = True
-
-
-def _bins(x: Floats, y: Floats, count: int) -> tuple[Ints, Ints]:
-    """Order of the points by bin of their extent (about `count` square bins), and where each bin starts."""
-    width, height = np.ptp(x), np.ptp(y)
-    side = np.sqrt(width * height / count) if width * height > 0 else max(width, height) / count
-    if not (side > 0 and np.isfinite(side)):  # all in one place
-        return np.arange(len(x)), np.zeros(1, dtype=np.int64)
-    columns = min(int(width / side) + 1, count)
-    lines = min(int(height / side) + 1, count)
-    column = np.minimum((x - x.min()) / side, columns - 1).astype(np.int64)
-    line = np.minimum((y - y.min()) / side, lines - 1).astype(np.int64)
-    key = line * columns + column
-    order = np.argsort(key, kind="stable")
-    starts = np.flatnonzero(np.diff(key[order], prepend=-1))
-    return order, starts

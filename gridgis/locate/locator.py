@@ -163,6 +163,8 @@ class GridLocator:
         found, open_ = self._settled(xs, ys, borders=False)
         alone = np.flatnonzero(found >= 0)
         hits = [(alone, found[alone]), *self._hits(xs, ys, open_)]
+        if len(hits) == 1:
+            return hits[0]
         points, rows = (np.concatenate(part) for part in zip(*hits, strict=True))
         order = np.lexsort((rows, points))
         return points[order], rows[order]
@@ -314,10 +316,7 @@ def _check_ours(path: Path) -> None:
 
 
 def _coordinates(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
-    try:
-        xs, ys = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
-    except (TypeError, ValueError) as error:
-        raise InputError("the coordinates are not numbers", wanted="arrays of numbers, x and y") from error
+    xs, ys = _numbers(x), _numbers(y)
     if xs.ndim != 1 or xs.shape != ys.shape:
         raise InputError(
             "x and y do not fit each other",
@@ -325,3 +324,15 @@ def _coordinates(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
             wanted="two arrays of one length",
         )
     return xs, ys
+
+
+def _numbers(values: ArrayLike) -> Floats:
+    given = np.atleast_1d(np.asarray(values))
+    wanted = "arrays of numbers, x and y"
+    text = [v for v in given.ravel() if isinstance(v, str)] if given.dtype.kind in "OU" else []
+    if text:
+        raise InputError("the coordinates are not numbers", found=f"the text {str(text[0])!r}", wanted=wanted)
+    try:
+        return given.astype(float, copy=False)
+    except (TypeError, ValueError) as error:
+        raise InputError("the coordinates are not numbers", found=str(error), wanted=wanted) from error

@@ -34,9 +34,7 @@ class _Desk(NamedTuple):
 
     def cut(self, size: int) -> _Desk:
         place, column, line, cell, found = self
-        return (
-            self if size == len(place) else _Desk(place[:size], column[:size], line[:size], cell[:size], found[:size])
-        )
+        return _Desk(place[:size], column[:size], line[:size], cell[:size], found[:size])
 
 
 class CellTable(NamedTuple):
