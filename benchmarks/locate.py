@@ -340,7 +340,8 @@ def _read(job: dict[str, Any]) -> tuple[Any, Any, Any]:
 def measure(job: dict[str, Any]) -> dict[str, Any]:
     """Run one method on one set: CPU and wall seconds of the call, peak memory, and how the answers compare."""
     prepare, cores, ours = METHODS[job["method"]]
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
     if job["method"] == "PostGIS" and "GRIDGIS_BENCH_POSTGIS" not in os.environ:
         return {"absent": "no database: GRIDGIS_BENCH_POSTGIS is not set"}
     cells, x, y = _read(job)

@@ -1,6 +1,7 @@
 """The look-up and the walk as one loop over points, compiled where numba (the extra ``fast``) is installed.
 
 It is the sums of table.py and walking.py over again, point by point, with the same answers; the tests compare them.
+numba keeps the machine code by the date of this file alone: touch it when codes.py or a bound of walking.py changes.
 """
 
 from __future__ import annotations
