@@ -1,7 +1,7 @@
 """The file that keeps a locator: grids, bounds and the table of cells, mapped into memory when it is opened.
 
-A line that names the format, the length and a checksum of the head, the head as JSON (the hash of the grids, where each
-array lies, its type, shape and checksum, and the size of the file), then the arrays, each at a multiple of 64 bytes.
+A line that names the format, the length and a checksum of the head, the head as JSON (the hash of the grids, and where
+each array lies, its type, shape and checksum), then the arrays, each at a multiple of 64 bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from gridgis.errors import InputError
 from gridgis.locate.table import CellTable
 
-#: The first bytes of every version of the format, and of this one.
+#: The first bytes of every version of the format, and of this one. The number grows whenever the table, or what
+#: codes.py says its numbers mean, changes.
 _FORMAT = b"gridgis locator "
 _MAGIC = _FORMAT + b"1\n"
 _ALIGN = 64
