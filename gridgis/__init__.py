@@ -20,7 +20,7 @@ _ROOMS = {
     "describe": "gridgis.plan.bounds",
     "GridLocator": "gridgis.locate",
     "assign_houses": "gridgis.assign.houses",
-    "assign_buildings": "gridgis.assign.houses",
+    "assign_buildings": "gridgis.assign.buildings",
     "assign_persons": "gridgis.assign.persons",
     "clean_tracks": "gridgis.patrol.tracks",
     "patrol_coverage": "gridgis.patrol.coverage",

@@ -17,15 +17,13 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
+from gridgis.assign.buildings import assign_buildings
 from gridgis.assign.chain import chain
-from gridgis.assign.houses import (
-    assign_buildings,
-    assign_houses,
-    estimate_households,
-    houses_of_buildings,
-    warn_of_shift,
-)
+from gridgis.assign.estimate import estimate_households, houses_of_buildings
+from gridgis.assign.ground import Ground
+from gridgis.assign.houses import assign_houses
 from gridgis.assign.persons import assign_persons
+from gridgis.assign.shift import warn_of_shift
 from gridgis.compliance import check_compliance, windows
 from gridgis.errors import GridgisWarning, InputError
 from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
@@ -180,9 +178,10 @@ def assign_people(tables: Frames, grids: gpd.GeoDataFrame) -> Frames:
     result: Frames = {"chain": None}
     if tables["houses"] is None:
         return result
-    result["houses"] = assign_houses(tables["houses"], grids)
+    ground = Ground(grids)
+    result["houses"] = assign_houses(tables["houses"], ground)
     if tables["buildings"] is not None:
-        result["buildings"] = assign_buildings(tables["buildings"], grids)
+        result["buildings"] = assign_buildings(tables["buildings"], ground)
     if tables["persons"] is not None:
         result["persons"] = tables["persons"]
         result["chain"] = chain(result["persons"], result["houses"], grids, result.get("buildings"))
@@ -281,8 +280,7 @@ def _write_results(
             if everything.get(name) is not None:
                 write(everything[name], fresh / f"{name}.csv")
         if everything["chain"] is not None:
-            counts, breaks = everything["chain"].counts, everything["chain"].breaks
-            _write_json({**counts, "breaks": records(breaks)}, fresh / "chain.json")
+            _write_json(everything["chain"].document(), fresh / "chain.json")
         if everything["patrols"] is not None:
             write(everything["coverage"], fresh / "patrol.csv")
             _write_json(patrol_document(everything, profile.parameters.as_dict()), fresh / "patrol.json")
