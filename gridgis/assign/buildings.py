@@ -68,8 +68,8 @@ def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Grou
 
     Notes
     -----
-    Only buildings that are not properly inside one grid are measured, all of them at once (:mod:`gridgis.assign.common_area`); the
-    footprint itself is never cut. Areas are those of the metric CRS of the place.
+    Only buildings that an edge of a grid comes near are measured, all of them at once and without cutting one
+    (:mod:`gridgis.assign.common_area`). Areas are those of the metric CRS of the place.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def _beyond(shapes: Any, areas: Any, building: Ints, row: Ints, share: Floats) -
     beyond: Any = np.array(
         [shapely.difference(shapes[b], shapely.union_all(p)) for b, p in zip(rest, parts, strict=True)], dtype=object
     )
-    return rest, 1 - total[rest], beyond
+    return rest, np.asarray(1 - total[rest], dtype=float), beyond
 
 
 def _footprints(buildings: gpd.GeoDataFrame, ground: Ground) -> NDArray[Any]:
@@ -204,7 +204,8 @@ def _measured(shapes: NDArray[Any], areas: NDArray[Any], building: Ints, row: In
         outlines = Outlines(crs.project(areas[grids], ground.crs, ground.metric))
     common = common_areas(footprints, outlines, at, of)
     whole = shapely.area(footprints)[at]
-    return np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
+    share: Floats = np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
+    return share
 
 
 def _warn_of_overlaps(found: _Shares, count: int) -> None:

@@ -148,7 +148,8 @@ def _lower_of(one: tuple[Floats, ...], two: tuple[Floats, ...]) -> Floats:
     below = below0 + below1
     # Where the lines cross, the part below is a triangle of its height and its share of the width.
     triangle = -(below**2) / np.where(crossing, np.abs(d0 - d1), 1.0)
-    return width * 0.5 * (a0 + a1 + np.where(crossing, triangle, below))
+    lower: Floats = width * 0.5 * (a0 + a1 + np.where(crossing, triangle, below))
+    return lower
 
 
 def _drawn(shapes: NDArray[Any]) -> tuple[Floats, Floats, Floats, Floats, Floats, Ints]:

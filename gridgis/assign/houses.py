@@ -25,7 +25,9 @@ Texts = NDArray[np.object_]
 PROBLEMS = ("no place", "outside", "nearest", "overlap", "border")
 
 
-def assign_houses(houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ground, *, within: float = 0.0) -> gpd.GeoDataFrame:
+def assign_houses(
+    houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ground, *, within: float = 0.0
+) -> gpd.GeoDataFrame:
     """The grid of each house.
 
     Parameters

@@ -88,7 +88,7 @@ def public_totals(totals: pd.DataFrame, parameters: Parameters | None = None) ->
     whole = pd.DataFrame({"unit": pd.Series([None], dtype=object), **{c: [units[c].sum(min_count=1)] for c in columns}})
     parts = {"grid": cells, "unit": units.drop(columns="grids"), "all": whole}
     out = pd.concat([frame.assign(level=level) for level, frame in parts.items()], ignore_index=True)
-    out = out[["level", "unit", "grid", *columns]].astype({c: "Int64" for c in columns})
+    out = out[["level", "unit", "grid", *columns]].astype(dict.fromkeys(columns, "Int64"))
     for name in ("unit", "grid"):
         out[name] = pd.Series([None if pd.isna(v) else v for v in out[name]], index=out.index, dtype=object)
     unit = pd.Index(units["unit"].fillna("")).get_indexer(cells["unit"].fillna("")).astype(np.int64)

@@ -136,9 +136,10 @@ def assign_parts(
     job = fingerprint(ground, within, named_crs)
     task = Task(job, float(within), named_crs, str(place), str(goal))
     goal.mkdir(parents=True, exist_ok=True)
+    found: dict[str, dict[str, Any]] = {}
+    rejected: dict[str, dict[str, Any]] = {}
     with _alone(goal):
         _claim(goal, job, within, len(ground.codes))
-        found, rejected = {}, {}
         for name in names:
             before = done_before(goal / name, mark_of(place / name, job))
             if before is not None:

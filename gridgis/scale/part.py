@@ -79,7 +79,7 @@ def _readable(source: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, json.JSONDecodeError, KeyError, pyproj.exceptions.CRSError) as error:
         line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError("the part cannot be read as GeoParquet (was it cut off?)", source=source, found=line) from error
+        raise InputError("the part cannot be read as Parquet (was it cut off?)", source=source, found=line) from error
 
 
 def _check_codes(file: pq.ParquetFile, source: Path) -> None:
