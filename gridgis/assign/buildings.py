@@ -27,7 +27,9 @@ EQUAL_SHARES = 1e-9
 #: A share below this is rounding: a building that only touches a grid.
 _NOTHING = 1e-12
 #: Above this share a building may lie wholly in a grid, and GEOS says whether it does.
-_NEARLY_WHOLE = 1 - 1e-6
+_NEARLY_WHOLE = 1 - 1e-4
+#: A footprint with more vertices is cut by GEOS, whose time does not grow with vertices times vertices.
+_MANY_VERTICES = 64
 
 
 class _Shares(NamedTuple):
@@ -152,7 +154,9 @@ def building_shares(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Groun
         "area_m2": share * size[building],
     }
     return gpd.GeoDataFrame(
-        {name: values[order] for name, values in out.items()}, geometry=pieces[order], crs=ground.frame.crs
+        {name: pd.Series(values[order], dtype=values.dtype) for name, values in out.items()},
+        geometry=pieces[order],
+        crs=ground.frame.crs,
     )
 
 
@@ -202,7 +206,11 @@ def _measured(shapes: NDArray[Any], areas: NDArray[Any], building: Ints, row: In
     if ground.crs != ground.metric:
         grids, of = np.unique(row, return_inverse=True)
         outlines = Outlines(crs.project(areas[grids], ground.crs, ground.metric))
-    common = common_areas(footprints, outlines, at, of)
+    common = np.zeros(len(at))
+    plain = (shapely.get_num_coordinates(footprints) <= _MANY_VERTICES)[at]
+    common[plain] = common_areas(footprints, outlines, at[plain], of[plain])
+    pieces = shapely.intersection(shapes[building[~plain]], areas[row[~plain]])
+    common[~plain] = shapely.area(crs.project(pieces, ground.crs, ground.metric))
     whole = shapely.area(footprints)[at]
     share: Floats = np.divide(common, whole, out=np.zeros_like(common), where=whole > 0)
     return share

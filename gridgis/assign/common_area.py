@@ -23,7 +23,7 @@ _AT_ONCE = 1 << 16
 
 
 class Outlines:
-    """The edges of polygons, from left to right; upright ones are left out, for they have no area below them.
+    """The edges of polygons, from left to right.
 
     Parameters
     ----------
@@ -136,11 +136,12 @@ def _common(small: Outlines, large: Outlines, at: Ints, boxes: Floats, pair: Int
 
 def _lower_of(one: tuple[Floats, ...], two: tuple[Floats, ...]) -> Floats:
     """The integral of the lower one of two lines over the x that both have; 0 where they have none."""
-    ax1, ay1, ax2, ay2 = one
-    bx1, by1, bx2, by2 = two
+    ax1, ay1, ax2, _ = one
+    bx1, by1, bx2, _ = two
     start, end = np.maximum(ax1, bx1), np.minimum(ax2, bx2)
     width = np.maximum(end - start, 0.0)
-    slope, other = (ay2 - ay1) / (ax2 - ax1), (by2 - by1) / (bx2 - bx1)
+    # An upright line has no width in common with any: its slope may be what it will.
+    slope, other = ((y2 - y1) / np.where(x2 > x1, x2 - x1, 1.0) for x1, y1, x2, y2 in (one, two))
     a0, a1 = ay1 + (start - ax1) * slope, ay1 + (end - ax1) * slope
     d0, d1 = by1 + (start - bx1) * other - a0, by1 + (end - bx1) * other - a1
     below0, below1 = np.minimum(d0, 0.0), np.minimum(d1, 0.0)
@@ -163,9 +164,10 @@ def _drawn(shapes: NDArray[Any]) -> tuple[Floats, Floats, Floats, Floats, Floats
     hole = np.diff(part, prepend=-1) == 0
     turn = np.where(shapely.is_ccw(rings) != hole, 1.0, -1.0)  # a hole goes the other way
     x, y = np.ascontiguousarray(xy.T)
-    edge = np.flatnonzero((ring[1:] == ring[:-1]) & (x[1:] != x[:-1]))
-    left, right = edge + (x[edge] > x[edge + 1]), edge + (x[edge] < x[edge + 1])
-    sign = np.where(left == edge, -1.0, 1.0) * turn[ring[edge]]
+    edge = np.flatnonzero(ring[1:] == ring[:-1])
+    back = x[edge] > x[edge + 1]
+    left, right = edge + back, edge + ~back
+    sign = np.where(back, 1.0, -1.0) * turn[ring[edge]]
     return x[left], y[left], x[right], y[right], sign, shape[part[ring[edge]]]
 
 

@@ -178,9 +178,9 @@ def house_problems(
         {
             "code": _codes(placed)[rows],
             "problem": problem[rows],
-            "grids": names[rows],
+            "grids": pd.Series(names[rows], dtype=object),
             "distance_m": metres[rows],
-            "hint": _hints(placed, ground, problem, told)[rows],
+            "hint": pd.Series(_hints(placed, ground, problem, told)[rows], dtype=object),
         },
         geometry=shapes[rows],
         crs=placed.crs,
