@@ -26,6 +26,8 @@ Texts = NDArray[np.object_]
 EQUAL_SHARES = 1e-9
 #: A share below this is rounding: a building that only touches a grid.
 _NOTHING = 1e-12
+#: More than the whole by this share: the grids overlap. Less is what long edges in degrees and in metres differ by.
+_OVERLAP = 1e-4
 #: Above this share a building may lie wholly in a grid, and GEOS says whether it does.
 _NEARLY_WHOLE = 1 - 1e-4
 #: A footprint with more vertices is cut by GEOS, whose time does not grow with vertices times vertices.
@@ -218,7 +220,7 @@ def _measured(shapes: NDArray[Any], areas: NDArray[Any], building: Ints, row: In
 
 def _warn_of_overlaps(found: _Shares, count: int) -> None:
     total = np.bincount(found.building, found.share, minlength=count)
-    twice = int((total > 1 + 1e-6).sum())
+    twice = int((total > 1 + _OVERLAP).sum())
     if twice:
         warnings.warn(
             f"{twice} buildings stand on ground that several grids claim, because the grids overlap; the larger share "

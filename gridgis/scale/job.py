@@ -29,6 +29,8 @@ MANIFEST, REPORT, REJECTS = "manifest.json", "report.json", "rejects.csv"
 _UNFINISHED, _LOCK = ".unfinished", ".lock"
 #: A part at which this many workers die is set aside: it is likely to be the reason.
 _DEATHS = 3
+#: How long a cluster may take to answer.
+_PATIENCE = "20s"
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def _client(workers: int | None, address: str | None, parts: int) -> Iterator[Cl
     with dask.config.set(settings):
         if address is not None:
             try:
-                client = Client(address, timeout="20s")
+                client = Client(address, timeout=_PATIENCE)
             except (OSError, ValueError) as error:
                 raise InputError("the cluster does not answer", source=address, found=str(error)) from error
             with client:
