@@ -20,9 +20,9 @@ import pandas as pd
 from gridgis.assign.buildings import assign_buildings
 from gridgis.assign.chain import chain
 from gridgis.assign.estimate import estimate_households, houses_of_buildings
-from gridgis.assign.ground import Ground
 from gridgis.assign.houses import assign_houses
 from gridgis.assign.persons import assign_persons
+from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.shift import warn_of_shift
 from gridgis.compliance import check_compliance, windows
 from gridgis.errors import GridgisWarning, InputError
@@ -178,7 +178,7 @@ def assign_people(tables: Frames, grids: gpd.GeoDataFrame) -> Frames:
     result: Frames = {"chain": None}
     if tables["houses"] is None:
         return result
-    ground = Ground(grids)
+    ground = ReadyGrids(grids)
     result["houses"] = assign_houses(tables["houses"], ground)
     if tables["buildings"] is not None:
         result["buildings"] = assign_buildings(tables["buildings"], ground)

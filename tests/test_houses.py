@@ -20,9 +20,9 @@ from shapes import buildings_of, houses_at, random_houses, read_as
 
 from gridgis import crs
 from gridgis.assign.buildings import assign_buildings
-from gridgis.assign.ground import Ground
 from gridgis.assign.houses import assign_houses, house_problems
 from gridgis.assign.persons import assign_persons
+from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.shift import detect_shift, warn_of_shift
 from gridgis.cli import run
 from gridgis.errors import CRSError, GeometryError, GridgisWarning, InputError, SchemaError
@@ -311,7 +311,7 @@ def test_every_house_is_sound_or_listed_once(data: st.DataObject) -> None:
 
 def test_a_ground_kept_in_memory_gives_the_same_answers() -> None:
     grids, houses = shapes.voronoi(30), random_houses(500)
-    kept = Ground(grids)
+    kept = ReadyGrids(grids)
     for _ in range(2):
         pd.testing.assert_frame_equal(assign_houses(houses, kept, within=20), assign_houses(houses, grids, within=20))
     sent = pickle.loads(pickle.dumps(kept))

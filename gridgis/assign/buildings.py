@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gridgis import crs
 from gridgis.assign.common_area import Outlines, common_areas
-from gridgis.assign.ground import Ground
+from gridgis.assign.ready import ReadyGrids
 from gridgis.errors import GridgisWarning
 from gridgis.schema import codes_as_text
 
@@ -43,14 +43,14 @@ class _Shares(NamedTuple):
     whole: Bools
 
 
-def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ground) -> gpd.GeoDataFrame:
+def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | ReadyGrids) -> gpd.GeoDataFrame:
     """The grid that holds the larger share of each building's footprint.
 
     Parameters
     ----------
     buildings : GeoDataFrame
         Polygons in any CRS. Footprints that are not valid are measured as ``shapely.make_valid`` mends them.
-    grids : GeoDataFrame or Ground
+    grids : GeoDataFrame or ReadyGrids
         Valid polygons with `code`.
 
     Returns
@@ -85,7 +85,7 @@ def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Grou
     >>> assign_buildings(buildings, grids)[["grid", "grid_share", "grid_how"]].values.tolist()
     [['A', 1.0, 'inside'], ['B', 0.75, 'border']]
     """
-    ground = Ground.of(grids)
+    ground = ReadyGrids.of(grids)
     found = _shares(_footprints(buildings, ground), ground)
     _warn_of_overlaps(found, len(buildings))
     row, share = np.full(len(buildings), -1, dtype=np.int64), np.full(len(buildings), np.nan)
@@ -102,7 +102,7 @@ def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Grou
     return out
 
 
-def building_shares(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ground) -> gpd.GeoDataFrame:
+def building_shares(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | ReadyGrids) -> gpd.GeoDataFrame:
     """What each grid has of the buildings that straddle: across a border, or across the outline.
 
     Parameters
@@ -132,7 +132,7 @@ def building_shares(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Groun
     >>> building_shares(buildings, grids)[["code", "grid", "share"]].values.tolist()
     [['2', 'A', 0.25], ['2', 'B', 0.75]]
     """
-    ground = Ground.of(grids)
+    ground = ReadyGrids.of(grids)
     shapes = _footprints(buildings, ground)
     found = _shares(shapes, ground)
     across = np.zeros(len(shapes), dtype=bool)
@@ -173,13 +173,13 @@ def _beyond(shapes: Any, areas: Any, building: Ints, row: Ints, share: Floats) -
     return rest, np.asarray(1 - total[rest], dtype=float), beyond
 
 
-def _footprints(buildings: gpd.GeoDataFrame, ground: Ground) -> NDArray[Any]:
+def _footprints(buildings: gpd.GeoDataFrame, ground: ReadyGrids) -> NDArray[Any]:
     """The footprints in the CRS of the grids."""
     shapes = np.array(buildings.geometry.array, dtype=object)
     return np.asarray(crs.project(shapes, crs.require_crs(buildings, "buildings"), ground.crs), dtype=object)
 
 
-def _shares(shapes: NDArray[Any], ground: Ground) -> _Shares:
+def _shares(shapes: NDArray[Any], ground: ReadyGrids) -> _Shares:
     """The shares of all grids in all footprints; of `shapes`, those not valid that are measured are mended."""
     areas = np.asarray(ground.frame.geometry.array, dtype=object)
     building, row = shapely.STRtree(areas).query(shapes)
@@ -201,7 +201,7 @@ def _shares(shapes: NDArray[Any], ground: Ground) -> _Shares:
     return _Shares(building[kept], row[kept], share[kept], whole[kept])
 
 
-def _measured(shapes: NDArray[Any], areas: NDArray[Any], building: Ints, row: Ints, ground: Ground) -> Floats:
+def _measured(shapes: NDArray[Any], areas: NDArray[Any], building: Ints, row: Ints, ground: ReadyGrids) -> Floats:
     """The share of each pair, by area in metres."""
     some, at = np.unique(building, return_inverse=True)
     footprints, outlines, of = crs.project(shapes[some], ground.crs, ground.metric), ground.outlines, row

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gridgis.assign.buildings import assign_buildings
-from gridgis.assign.ground import Ground
 from gridgis.assign.houses import assign_houses
 from gridgis.assign.persons import assign_persons, given_houses, unique_codes
+from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.totals import COUNTED
 from gridgis.errors import GeometryError, SchemaError
 from gridgis.schema import codes_as_text
@@ -95,7 +95,7 @@ def chain(
     SchemaError, GeometryError, CRSError
         As :func:`assign_persons`, :func:`assign_houses`, :func:`assign_buildings`; if two grids have one code.
     """
-    ground = Ground(grids)
+    ground = ReadyGrids(grids)
     codes = ground.codes
     doubled = pd.Series(codes).duplicated(keep=False).to_numpy()
     if doubled.any():
@@ -131,7 +131,7 @@ def chain(
     return Chain(links.counts, links.breaks(), _totals(ground, on_map, parts), used)
 
 
-def _totals(ground: Ground, on_map: pd.Index, parts: dict[str, tuple[Ints, Ints | None]]) -> pd.DataFrame:
+def _totals(ground: ReadyGrids, on_map: pd.Index, parts: dict[str, tuple[Ints, Ints | None]]) -> pd.DataFrame:
     """One row a grid, sorted by code, and a last one (None) for what is in no grid on the map, if there is any.
 
     `parts` holds, for each column, the positions in `on_map` of its rows (-1: none), and how much each row counts.
@@ -177,14 +177,14 @@ class _Links:
         return pd.concat(self._breaks, ignore_index=True)
 
 
-def _buildings(buildings: gpd.GeoDataFrame, ground: Ground) -> pd.Series:
+def _buildings(buildings: gpd.GeoDataFrame, ground: ReadyGrids) -> pd.Series:
     """Grid of each building, by the building's code."""
     placed = buildings if "grid" in buildings.columns else assign_buildings(buildings, ground)
     return codes_as_text(placed["grid"]).set_axis(pd.Index(unique_codes(buildings, "buildings"), dtype=object))
 
 
 def _grids_of_houses(
-    houses: pd.DataFrame, ground: Ground, built: pd.Series | None, within: float
+    houses: pd.DataFrame, ground: ReadyGrids, built: pd.Series | None, within: float
 ) -> tuple[Texts, dict[str, Any]]:
     """Grid of each house (None where it has none), and how many were decided how, where that is known."""
     if "grid" not in houses.columns and isinstance(houses, gpd.GeoDataFrame):

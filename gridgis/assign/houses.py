@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs
-from gridgis.assign.ground import HOW, Ground
+from gridgis.assign.ready import HOW, ReadyGrids
 from gridgis.assign.shift import UNDO, detect_shift
 from gridgis.errors import GeometryError, GridgisWarning, InputError
 from gridgis.schema import codes_as_text, ids_of
@@ -26,7 +26,7 @@ PROBLEMS = ("no place", "outside", "nearest", "overlap", "border")
 
 
 def assign_houses(
-    houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ground, *, within: float = 0.0
+    houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | ReadyGrids, *, within: float = 0.0
 ) -> gpd.GeoDataFrame:
     """The grid of each house.
 
@@ -34,9 +34,9 @@ def assign_houses(
     ----------
     houses : GeoDataFrame
         Points in any CRS; None and empty geometry is allowed (grid_how "none").
-    grids : GeoDataFrame or Ground
+    grids : GeoDataFrame or ReadyGrids
         Valid polygons with `code`. Where they share a border or overlap, the lowest code (as text) wins. A
-        :class:`~gridgis.assign.ground.Ground` made of them before is not made again.
+        :class:`~gridgis.assign.ready.ReadyGrids` made of them before is not made again.
     within : float
         Metres: a house outside all grids goes to the nearest one no further away than this.
 
@@ -77,7 +77,7 @@ def assign_houses(
     ['B', 'A', 'A']
     """
     check_within(within)
-    ground = Ground.of(grids)
+    ground = ReadyGrids.of(grids)
     x, y = points_in(houses, ground)
     placed = ground.place(x, y, within=within)
     twice = ground.claimed_twice(x, y)
@@ -102,7 +102,7 @@ def check_within(within: float) -> None:
         raise InputError("within must be metres ≥ 0", found=repr(within))
 
 
-def points_in(houses: gpd.GeoDataFrame, ground: Ground) -> tuple[Floats, Floats]:
+def points_in(houses: gpd.GeoDataFrame, ground: ReadyGrids) -> tuple[Floats, Floats]:
     """x and y of the houses in the CRS of the grids; NaN where a house has no place."""
     if not isinstance(houses, gpd.GeoDataFrame):
         raise GeometryError(
@@ -129,7 +129,7 @@ def points_in(houses: gpd.GeoDataFrame, ground: Ground) -> tuple[Floats, Floats]
 
 
 def house_problems(
-    placed: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ground, told: dict[str, Any] | None = None
+    placed: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | ReadyGrids, told: dict[str, Any] | None = None
 ) -> gpd.GeoDataFrame:
     """The houses that somebody should look at: on a border, outside, without a place, in grids that overlap.
 
@@ -137,7 +137,7 @@ def house_problems(
     ----------
     placed : GeoDataFrame
         What :func:`assign_houses` gave.
-    grids : GeoDataFrame or Ground
+    grids : GeoDataFrame or ReadyGrids
         The same grids.
     told : dict, optional
         What :func:`~gridgis.assign.shift.detect_shift` told of these houses, if it was asked before.
@@ -161,7 +161,7 @@ def house_problems(
     >>> house_problems(assign_houses(houses, grids), grids)[["code", "problem", "hint"]].values.tolist()
     [['2', 'outside', 'swapped']]
     """
-    ground = Ground.of(grids)
+    ground = ReadyGrids.of(grids)
     x, y = points_in(placed, ground)
     there = np.isfinite(x) & np.isfinite(y)
     shapes = np.asarray(placed.geometry.array, dtype=object)
@@ -197,7 +197,7 @@ def _codes(houses: pd.DataFrame) -> Texts:
     return np.where(pd.isna(codes), numbers, codes).astype(object)
 
 
-def _grids_and_metres(ground: Ground, x: Floats, y: Floats, shared: Bools, there: Bools) -> tuple[Texts, Floats]:
+def _grids_and_metres(ground: ReadyGrids, x: Floats, y: Floats, shared: Bools, there: Bools) -> tuple[Texts, Floats]:
     """All grids of points that several have, the nearest of those outside; and metres to it."""
     names: Texts = np.full(len(x), None, dtype=object)
     metres = np.full(len(x), np.nan)
@@ -212,7 +212,7 @@ def _grids_and_metres(ground: Ground, x: Floats, y: Floats, shared: Bools, there
     return names, metres
 
 
-def _hints(houses: gpd.GeoDataFrame, ground: Ground, problem: Texts, told: dict[str, Any] | None) -> Texts:
+def _hints(houses: gpd.GeoDataFrame, ground: ReadyGrids, problem: Texts, told: dict[str, Any] | None) -> Texts:
     """What would bring each house inside: see :func:`house_problems`."""
     hints: Texts = np.full(len(houses), None, dtype=object)
     outside = np.flatnonzero(np.isin(problem, ("outside", "nearest")))

@@ -13,7 +13,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs
-from gridgis.assign.ground import Ground
+from gridgis.assign.ready import ReadyGrids
 from gridgis.errors import GridgisWarning
 from gridgis.locate import GridLocator
 
@@ -31,7 +31,7 @@ _LEAST_HOUSES, _LEAST_GAIN, _LEAST_SHARE, _MOST_LEFT = 5, 0.05, 0.8, 0.5
 _SAMPLE = 20_000
 
 
-def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | Ground) -> dict[str, Any] | None:
+def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | ReadyGrids) -> dict[str, Any] | None:
     """Whether houses lie off the boundary by a tell-tale shift: GCJ-02 or BD-09 read as WGS 84, or
     latitude taken for longitude.
 
@@ -39,7 +39,7 @@ def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | Ground) 
     ----------
     houses : GeoDataFrame
         Points; at most 20,000 of them, evenly taken, are looked at.
-    boundary : GeoDataFrame or Ground
+    boundary : GeoDataFrame or ReadyGrids
         Polygons where the houses should lie: a boundary, units or grids.
 
     Returns
@@ -60,7 +60,7 @@ def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | Ground) 
     lon, lat = _degrees(houses)
     if len(lon) < _LEAST_HOUSES:
         return None
-    ready = isinstance(boundary, Ground)
+    ready = isinstance(boundary, ReadyGrids)
     locator = boundary.locator if ready else GridLocator(boundary)
     to_boundary = crs.transformer(crs.WGS84, boundary.crs if ready else crs.require_crs(boundary, "boundary"))
 
@@ -101,7 +101,7 @@ def _degrees(houses: gpd.GeoDataFrame) -> tuple[Floats, Floats]:
 
 
 def warn_of_shift(
-    houses: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame | Ground, source: object = None
+    houses: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame | ReadyGrids, source: object = None
 ) -> dict[str, Any] | None:
     """Warn (:class:`GridgisWarning`) where :func:`detect_shift` tells something; `source` names the houses' file.
 

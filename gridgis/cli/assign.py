@@ -65,12 +65,12 @@ def houses_command(
         return
     if workers is not None or cluster is not None:
         raise InputError("--workers and --cluster are for a folder of .parquet files", source=houses)
-    from gridgis.assign.ground import Ground
     from gridgis.assign.houses import assign_houses, house_problems
+    from gridgis.assign.ready import ReadyGrids
     from gridgis.assign.shift import warn_of_shift
     from gridgis.files import write
 
-    ground = Ground(options.read_place(grids, "grid", crs=crs))
+    ground = ReadyGrids(options.read_place(grids, "grid", crs=crs))
     table = options.read_place(houses, "house", crs=crs, datum=datum, rename=options.renaming(renames))
     told = warn_of_shift(table, ground, houses)
     result = assign_houses(table, ground, within=within)
@@ -157,11 +157,11 @@ def buildings_command(
     Adds grid (the larger share), grid_share and grid_how (inside, border: it straddles, none).
     """
     from gridgis.assign.buildings import assign_buildings, building_shares
-    from gridgis.assign.ground import Ground
+    from gridgis.assign.ready import ReadyGrids
     from gridgis.files import write
 
     table = options.read_place(buildings, "building", crs=crs, datum=datum, rename=options.renaming(renames))
-    ground = Ground(options.read_place(grids, "grid", crs=crs))
+    ground = ReadyGrids(options.read_place(grids, "grid", crs=crs))
     result = assign_buildings(table, ground)
     straddlers = result["grid_how"].eq("border")
     write(result, output)

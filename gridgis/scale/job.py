@@ -16,8 +16,8 @@ import geopandas as gpd
 import pandas as pd
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed, get_worker
 
-from gridgis.assign.ground import HOW, Ground
 from gridgis.assign.houses import check_within
+from gridgis.assign.ready import HOW, ReadyGrids
 from gridgis.errors import InputError
 from gridgis.files import write, write_text
 from gridgis.scale.part import Task, assign_part, done_before, fingerprint, mark_of
@@ -75,7 +75,7 @@ def list_parts(folder: Path | str) -> list[str]:
 
 def assign_parts(
     folder: Path | str,
-    grids: gpd.GeoDataFrame | Ground,
+    grids: gpd.GeoDataFrame | ReadyGrids,
     out: Path | str,
     *,
     within: float = 0.0,
@@ -91,7 +91,7 @@ def assign_parts(
     folder : Path or str
         A folder of GeoParquet files with points, or Parquet files with lon and lat (degrees); each has `code`. It may
         hold folders.
-    grids : GeoDataFrame or Ground
+    grids : GeoDataFrame or ReadyGrids
         As :func:`gridgis.assign.houses.assign_houses`.
     out : Path or str
         The folder of results, made if missing: a file for each part, under the same name, with the same rows in the
@@ -134,7 +134,7 @@ def assign_parts(
     names = list_parts(place)
     if goal == place or place in goal.parents or goal in place.parents:
         raise InputError("results and parts must not lie in each other", source=out, wanted="a folder of its own")
-    ground = Ground.of(grids)
+    ground = ReadyGrids.of(grids)
     job = fingerprint(ground, within, named_crs)
     task = Task(job, float(within), named_crs, str(place), str(goal))
     goal.mkdir(parents=True, exist_ok=True)
@@ -162,7 +162,7 @@ def assign_parts(
 class _Grids(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     """Brings the grids to each worker, once; to one that takes the place of a dead one as well."""
 
-    def __init__(self, job: str, ground: Ground) -> None:
+    def __init__(self, job: str, ground: ReadyGrids) -> None:
         self.name = f"gridgis-{job}"
         self.ground = ground
 
@@ -174,7 +174,9 @@ def _at_worker(name: str, task: Task) -> dict[str, Any]:
     return assign_part(name, task, get_worker().plugins[f"gridgis-{task.job}"].ground)
 
 
-def _results(client: Client, names: Sequence[str], task: Task, ground: Ground) -> Iterator[tuple[str, dict[str, Any]]]:
+def _results(
+    client: Client, names: Sequence[str], task: Task, ground: ReadyGrids
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """The counts of each part, or the reason why it was set aside, as they come in."""
     client.register_plugin(_Grids(task.job, ground))
     futures = {

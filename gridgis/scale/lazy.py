@@ -7,18 +7,18 @@ from typing import Any
 import dask
 import geopandas as gpd
 
-from gridgis.assign.ground import Ground
 from gridgis.assign.houses import assign_houses, check_within
+from gridgis.assign.ready import ReadyGrids
 
 
-def assign_lazily(houses: Any, grids: gpd.GeoDataFrame | Ground, *, within: float = 0.0) -> Any:
+def assign_lazily(houses: Any, grids: gpd.GeoDataFrame | ReadyGrids, *, within: float = 0.0) -> Any:
     """The grid of each house of a Dask frame, as :func:`gridgis.assign.houses.assign_houses` tells it.
 
     Parameters
     ----------
     houses : dask_geopandas.GeoDataFrame
         Points in any CRS.
-    grids : GeoDataFrame or Ground
+    grids : GeoDataFrame or ReadyGrids
         As :func:`~gridgis.assign.houses.assign_houses`; each worker gets them once.
     within : float
         Metres, as there.
@@ -39,7 +39,7 @@ def assign_lazily(houses: Any, grids: gpd.GeoDataFrame | Ground, *, within: floa
     Not promised: that work already done survives a failure; :func:`gridgis.scale.assign_parts` keeps it.
     """
     check_within(within)
-    ground = Ground.of(grids)
+    ground = ReadyGrids.of(grids)
     meta = assign_houses(houses._meta, ground, within=within)
     once = dask.delayed(ground, traverse=False)
     return houses.map_partitions(assign_houses, once, within=within, meta=meta)

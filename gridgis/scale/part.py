@@ -19,7 +19,7 @@ import pyproj
 import shapely
 
 from gridgis import crs
-from gridgis.assign.ground import HOW, Ground
+from gridgis.assign.ready import HOW, ReadyGrids
 from gridgis.errors import GridgisError, InputError, SchemaError
 from gridgis.scale.points import Place, coordinates, place_of
 
@@ -41,7 +41,7 @@ class Task:
     out: str
 
 
-def assign_part(name: str, task: Task, ground: Ground) -> dict[str, Any]:
+def assign_part(name: str, task: Task, ground: ReadyGrids) -> dict[str, Any]:
     """Assign one part: its row counts by how, or the reason why it cannot be used.
 
     The result has the same rows in the same order and all their columns, and grid, grid_how and grid_distance_m. It
@@ -54,7 +54,7 @@ def assign_part(name: str, task: Task, ground: Ground) -> dict[str, Any]:
         return {"reason": str(error)}
 
 
-def _assigned(source: Path, goal: Path, task: Task, ground: Ground) -> dict[str, Any]:
+def _assigned(source: Path, goal: Path, task: Task, ground: ReadyGrids) -> dict[str, Any]:
     beside = Path(task.out, ".unfinished", f"{uuid4().hex}.parquet")
     mark = mark_of(source, task.job)
     try:
@@ -105,7 +105,7 @@ def _check_codes(file: pq.ParquetFile, source: Path) -> None:
 
 
 def _write(
-    file: pq.ParquetFile, place: Place, beside: Path, mark: dict[str, Any], task: Task, ground: Ground, source: Path
+    file: pq.ParquetFile, place: Place, beside: Path, mark: dict[str, Any], task: Task, ground: ReadyGrids, source: Path
 ) -> dict[str, Any]:
     kept = [name for name in file.schema_arrow.names if name not in _ADDED]
     fields = [file.schema_arrow.field(name) for name in kept]
@@ -154,7 +154,7 @@ def done_before(goal: Path, mark: dict[str, Any]) -> dict[str, Any] | None:
     return counts if kept == mark else None
 
 
-def fingerprint(ground: Ground, within: float, named: str | None) -> str:
+def fingerprint(ground: ReadyGrids, within: float, named: str | None) -> str:
     """A name for the job: the same grids and parameters have the same."""
     from hashlib import sha256
 

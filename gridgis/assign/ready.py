@@ -35,7 +35,7 @@ class Placed(NamedTuple):
     metres: Floats
 
 
-class Ground:
+class ReadyGrids:
     """The grids of a place, ready to be asked.
 
     Parameters
@@ -66,7 +66,7 @@ class Ground:
     >>> import geopandas as gpd, shapely
     >>> grids = gpd.GeoDataFrame({"code": ["B", "A"]}, geometry=[shapely.box(0, 0, 9, 9), shapely.box(9, 0, 18, 9)],
     ...                          crs=4548)
-    >>> ground = Ground(grids)
+    >>> ground = ReadyGrids(grids)
     >>> placed = ground.place(np.array([4.0, 9.0, 20.0]), np.array([5.0, 5.0, 5.0]), within=3)
     >>> ground.coded(placed.row).tolist(), HOW[placed.how].tolist()
     (['B', 'A', 'A'], ['inside', 'border', 'nearest'])
@@ -81,9 +81,9 @@ class Ground:
         return {name: self.__dict__[name] for name in ("frame", "codes", "crs")}
 
     @staticmethod
-    def of(grids: gpd.GeoDataFrame | Ground) -> Ground:
+    def of(grids: gpd.GeoDataFrame | ReadyGrids) -> ReadyGrids:
         """`grids` itself where it is a ground already."""
-        return grids if isinstance(grids, Ground) else Ground(grids)
+        return grids if isinstance(grids, ReadyGrids) else ReadyGrids(grids)
 
     @cached_property
     def locator(self) -> GridLocator:
