@@ -107,14 +107,12 @@ def buildings() -> None:
     across = int(found["grid_how"].eq("border").sum())
     print(f"buildings: {BUILDINGS:,} footprints x {GRIDS:,} grids of {WIDER * 200:g} m, {across:,} straddle")
     print(
-        f"  ours                     {once:6.2f} CPU s   {peer / once:5.1f} x   {told('buildings', peer / once >= 10)}"
+        f"  ours                     {once:6.2f} CPU s   {peer / once:5.1f} x   {told('buildings', peer >= 10 * once)}"
     )
     print(f"  ours, grids kept ready   {again:6.2f} CPU s   {peer / again:5.1f} x")
     print(f"  geopandas.overlay        {peer:6.2f} CPU s       1 x")
-    other = int((ours["grid"] != best["grid"]).sum())
-    print(
-        f"  {other} of {len(best):,} in another grid, shares differ by {(ours['grid_share'] - share).abs().max():.1e}"
-    )
+    other, off = int((ours["grid"] != best["grid"]).sum()), (ours["grid_share"] - share).abs().max()
+    print(f"  {other} of {len(best):,} in another grid, shares differ by {off:.1e}")
 
 
 def houses() -> None:
@@ -193,14 +191,10 @@ def workers(million: int, full: bool) -> None:
         print(f"  {spent[1] / spent[2]:.2f} x   {told('two', spent[1] / spent[2] >= 1.6)}")
         if full:
             write_parts(parts, grids, 100)
-            taken, memory[100], report = over_workers(parts, Path(name, "out-100"), grids, 2)
-            print(
-                f"  2 workers, 100 M  {taken:.1f} s   {report.rows / taken / 1e6:.2f} M/s   {memory[100]:.2f} GB at most"
-            )
-            flat = memory[100] < 4 and memory[100] < 1.15 * memory[million]
-            print(
-                f"  {memory[million]:.2f} GB for {million} M, {memory[100]:.2f} GB for 100 M   {told('memory', flat)}"
-            )
+            taken, most, report = over_workers(parts, Path(name, "out-100"), grids, 2)
+            print(f"  2 workers, 100 M  {taken:.1f} s   {report.rows / taken / 1e6:.2f} M/s   {most:.2f} GB at most")
+            flat = most < 4 and most < 1.15 * memory[million]
+            print(f"  {memory[million]:.2f} GB for {million} M, {most:.2f} GB for 100 M   {told('memory', flat)}")
 
 
 def main() -> None:

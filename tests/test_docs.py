@@ -363,7 +363,7 @@ def test_the_fields_of_the_json_documents_are_told(built: Path, town: Path, caps
     assert run(["partition", "out/plan.gpkg", "--profile", "sample", "-o", "other.gpkg", "--json"]) == 0
     assert told("`gridgis partition --json`") == set(json.loads(capsys.readouterr().out))
     links = json.loads((built / "chain.json").read_text("utf-8"))
-    assert told("`gridgis chain --json`", "环 link") | {"breaks"} == set(links)
+    assert told("`gridgis chain --json`", "环 link") | {"breaks", "totals", "parameters"} == set(links)
     patrol = json.loads((built / "patrol.json").read_text("utf-8"))
     assert told("`gridgis patrol --json`") == set(patrol)
     for name, cell, *_ in rows(text.split("`gridgis patrol --json`")[1], "字段 field"):
