@@ -115,7 +115,9 @@ def _write(
     way = None if place.crs == ground.crs else crs.transformer(place.crs, ground.crs)
     codes, hows = pa.array([*ground.codes, None], pa.string()), pa.array(HOW, pa.string())
     tally, rows, without = np.zeros(len(HOW), dtype=np.int64), 0, 0
-    with pq.ParquetWriter(beside, schema, compression="zstd", compression_level=1) as writer:
+    # A dictionary of what differs from row to row costs time and saves nothing.
+    repeated = [name for name in schema.names if name not in ("code", place.column, "lon", "lat")]
+    with pq.ParquetWriter(beside, schema, compression="zstd", compression_level=1, use_dictionary=repeated) as writer:
         for batch in file.iter_batches(_ROWS, use_threads=False):
             x, y = coordinates(batch, place, source, rows)
             without += int(np.isnan(x).sum())
