@@ -92,7 +92,7 @@ def _check_codes(file: pq.ParquetFile, source: Path) -> None:
     if codes.null_count:
         empty = np.flatnonzero(pc.is_null(codes).to_numpy(zero_copy_only=False)) + 1
         raise SchemaError("rows without a code", source=source, ids=empty.tolist())
-    if pc.count_distinct(codes).as_py() < len(codes):
+    if len(codes.unique()) < len(codes):
         counts = codes.value_counts()
         doubled = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
         raise SchemaError(
