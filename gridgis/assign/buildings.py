@@ -193,9 +193,10 @@ def _shares(shapes: NDArray[Any], ground: ReadyGrids) -> _Shares:
     shapes[broken] = shapely.make_valid(shapes[broken], method="structure")
     if len(cut):
         share[cut] = _measured(shapes, areas, building[cut], row[cut], ground)
-        nearly = cut[share[cut] > _NEARLY_WHOLE]
+        whole[cut] = share[cut] >= 1 - EQUAL_SHARES
+        nearly = cut[(share[cut] > _NEARLY_WHOLE) & ~whole[cut]]
         whole[nearly] = shapely.covers(areas[row[nearly]], shapes[building[nearly]])
-        share[nearly] = np.where(whole[nearly], 1.0, np.minimum(share[nearly], 1.0))
+        share[whole] = 1.0
     kept = np.flatnonzero(share > _NOTHING)
     kept = kept[np.lexsort((row[kept], building[kept]))]
     return _Shares(building[kept], row[kept], share[kept], whole[kept])

@@ -109,7 +109,7 @@ def chain(
     links = _Links()
     home, doubtful = _persons(links, persons, houses)
     built = None if buildings is None else _buildings(buildings, ground)
-    house_grid, how = _grids_of_houses(houses, ground, built, within)
+    house_grid, how = _grids_of_houses(links, houses, ground, built, within)
     if built is not None:
         _house_building(links, houses, built)
         building_at = _to_map(links, "building_grid", built.index.to_numpy(), built.to_numpy(), on_map)
@@ -127,8 +127,7 @@ def chain(
     }
     if built is not None:
         parts["buildings"] = (building_at, None)
-    used = {"within_m": float(within), **persons.attrs.get("parameters", {}), **houses.attrs.get("parameters", {})}
-    return Chain(links.counts, links.breaks(), _totals(ground, on_map, parts), used)
+    return Chain(links.counts, links.breaks(), _totals(ground, on_map, parts), links.parameters)
 
 
 def _totals(ground: ReadyGrids, on_map: pd.Index, parts: dict[str, tuple[Ints, Ints | None]]) -> pd.DataFrame:
@@ -158,6 +157,7 @@ class _Links:
 
     def __init__(self) -> None:
         self.counts: dict[str, Any] = {}
+        self.parameters: dict[str, Any] = {}
         self._breaks: list[pd.DataFrame] = []
 
     def count(self, link: str, total: int, complete: int, ambiguous: int = 0) -> None:
@@ -184,11 +184,12 @@ def _buildings(buildings: gpd.GeoDataFrame, ground: ReadyGrids) -> pd.Series:
 
 
 def _grids_of_houses(
-    houses: pd.DataFrame, ground: ReadyGrids, built: pd.Series | None, within: float
+    links: _Links, houses: pd.DataFrame, ground: ReadyGrids, built: pd.Series | None, within: float
 ) -> tuple[Texts, dict[str, Any]]:
     """Grid of each house (None where it has none), and how many were decided how, where that is known."""
     if "grid" not in houses.columns and isinstance(houses, gpd.GeoDataFrame):
         houses = assign_houses(houses, ground, within=within)
+    links.parameters.update(houses.attrs.get("parameters", {}))
     if "grid" in houses.columns:
         how = {"how": _counts(houses["grid_how"])} if "grid_how" in houses.columns else {}
         return np.asarray(codes_as_text(houses["grid"]), dtype=object), how
@@ -224,6 +225,7 @@ def _households(houses: pd.DataFrame) -> Ints:
 def _persons(links: _Links, persons: pd.DataFrame, houses: pd.DataFrame) -> tuple[Ints, int]:
     """Count and list person -> house; the row of each person's house (-1 for none), and how many are ambiguous."""
     located = persons if "house_how" in persons.columns else assign_persons(persons, houses)
+    links.parameters.update({f"person_{k}": v for k, v in located.attrs.get("parameters", {}).items()})
     known = pd.Index(unique_codes(houses, "houses"), dtype=object)
     ids = np.asarray(codes_as_text(located["id"]), dtype=object)
     home = _rows(known, codes_as_text(located["house"]))

@@ -37,9 +37,10 @@ class Outlines:
         self._left = x1.min(initial=np.inf)
         self._span = 2 * (x2.max(initial=-np.inf) - self._left) + 1.0 if len(shape) else 1.0
         key = shape * self._span + (x1 - self._left)
-        order = np.argsort(key)
+        order = np.argsort(key, kind="stable")  # along a ring x rises and falls in runs, which this sort makes use of
         self._key = key[order]
         self.x1, self.y1, self.x2, self.y2 = (v[order] for v in (x1, y1, x2, y2))
+        self._low, self._high = np.minimum(self.y1, self.y2), np.maximum(self.y1, self.y2)
         #: 1 for upper edges of a shape, -1 for lower ones.
         self.sign: Floats = sign[order]
         count = np.bincount(shape, minlength=len(shapes))
@@ -67,11 +68,11 @@ class Outlines:
         """
         meets, above = np.zeros(len(shape), dtype=bool), np.zeros(len(shape))
         begin, end = self.between(shape, boxes[:, 0], boxes[:, 2])
+        sides = np.ascontiguousarray(boxes.T)
         for run in _runs(end - begin):
             which, edge = _spread(begin[run], end[run])
-            left, bottom, right, top = boxes[run][which].T
-            x1, x2 = self.x1[edge], self.x2[edge]
-            low, high = np.minimum(self.y1[edge], self.y2[edge]), np.maximum(self.y1[edge], self.y2[edge])
+            left, bottom, right, top = (side[run][which] for side in sides)
+            x1, x2, low, high = self.x1[edge], self.x2[edge], self._low[edge], self._high[edge]
             at = (x2 >= left) & (x1 <= right) & (high >= bottom) & (low <= top)
             meets[run] = np.bincount(which[at], minlength=len(meets[run])) > 0
             over = (x1 <= left) & (left < x2) & (low > top)
@@ -110,10 +111,10 @@ def common_areas(some: NDArray[Any], others: NDArray[Any] | Outlines, at: Ints, 
     begin, end = large.between(of, boxes[:, 0], boxes[:, 2])
     for pairs in _runs(end - begin):
         pair, edge = _spread(begin[pairs], end[pairs])
-        left, bottom, right, _ = boxes[pairs][pair].T
+        left, bottom, right = (side[pairs][pair] for side in np.ascontiguousarray(boxes.T[:3]))
         # What lies wholly below a shape adds nothing: its upper and lower edges cancel.
         near = (large.x2[edge] > left) & (large.x1[edge] < right)
-        near &= np.maximum(large.y1[edge], large.y2[edge]) > bottom
+        near &= large._high[edge] > bottom
         area[pairs] = _common(small, large, at[pairs], boxes[pairs], pair[near], edge[near])
     return area
 
