@@ -200,6 +200,13 @@ def test_a_run_goes_on_where_another_was_killed(cluster: str, tmp_path: Path) ->
     for name in (names[0], names[3]):
         assert (out / name).read_bytes() == before[name]
     assert assign_parts(tmp_path / "in", grids, out, cluster="tcp://127.0.0.1:1").earlier == 6  # nobody is asked
+    # A part that goes takes its result with it, and one that breaks too; what is not ours stays.
+    (tmp_path / "in" / names[4]).unlink()
+    (tmp_path / "in" / names[5]).write_bytes(b"broken")
+    shapes.squares().to_parquet(out / "theirs.parquet")
+    third = assign_parts(tmp_path / "in", grids, out, cluster=cluster)
+    assert (third.parts, third.done, third.gone, len(third.rejected)) == (5, 4, [names[4]], 1)
+    assert list_parts(out) == [*names[:4], "theirs.parquet"]
     with pytest.raises(
         InputError, match=r"holds the results of another job; found 9 grids within 0\.0 m, .* Name another"
     ):
@@ -231,6 +238,9 @@ def test_a_part_at_which_workers_die_is_set_aside(monkeypatch: pytest.MonkeyPatc
 
     class Asked:
         def register_plugin(self, plugin: Any) -> None:
+            pass
+
+        def unregister_worker_plugin(self, name: str) -> None:
             pass
 
         def submit(self, work: Any, name: str, *_: Any, **__: Any) -> Future:

@@ -20,7 +20,7 @@ from gridgis.assign.houses import check_within
 from gridgis.assign.ready import HOW, ReadyGrids
 from gridgis.errors import InputError
 from gridgis.files import write, write_text
-from gridgis.scale.part import Task, assign_part, done_before, fingerprint, mark_of
+from gridgis.scale.part import Task, assign_part, done_before, fingerprint, made_by_us, mark_of
 
 Tell = Callable[[int, int], None]
 
@@ -38,7 +38,8 @@ class Report:
     """What a run found, over all parts, those done by earlier runs included.
 
     `counts` adds up to `rows`: inside, border, nearest and none. `rejected` holds part and reason of those that could
-    not be used; `earlier` says how many parts were done before this run.
+    not be used; `earlier` says how many parts were done before this run, `gone` which results of an earlier run were
+    removed because their part is no longer there.
     """
 
     parts: int
@@ -48,6 +49,7 @@ class Report:
     without_place: int
     counts: dict[str, int]
     rejected: list[dict[str, str]]
+    gone: list[str]
     parameters: dict[str, Any]
 
     def document(self) -> dict[str, Any]:
@@ -142,6 +144,7 @@ def assign_parts(
     rejected: dict[str, dict[str, Any]] = {}
     with _alone(goal):
         _claim(goal, job, within, len(ground.codes))
+        gone = _tidy(goal, names)
         for name in names:
             before = done_before(goal / name, mark_of(place / name, job))
             if before is not None:
@@ -153,8 +156,11 @@ def assign_parts(
             with _client(workers, cluster, len(missing)) as client:
                 for name, counts in _results(client, missing, task, ground):
                     (rejected if "reason" in counts else found)[name] = counts
+                    if "reason" in counts:
+                        (goal / name).unlink(missing_ok=True)  # of the part as it was before
                     tell(len(found) + len(rejected), len(names))
-        report = _report(names, found, {n: c["reason"] for n, c in rejected.items()}, earlier, task)
+        reasons = {name: counts["reason"] for name, counts in rejected.items()}
+        report = _report(names, found, reasons, earlier, gone, task)
         _keep(report, goal)
     return report
 
@@ -183,13 +189,16 @@ def _results(
         client.submit(_at_worker, name, task, key=f"gridgis-{task.job}-{name}", retries=_DEATHS, pure=False): name
         for name in names
     }
-    for future in as_completed(list(futures)):
-        name = futures.pop(future)
-        if future.status == "error" and isinstance(future.exception(), KilledWorker):
-            yield name, {"reason": f"{_DEATHS + 1} workers died at it; did it need more memory than one has?"}
-        else:
-            yield name, future.result()
-        future.release()
+    try:
+        for future in as_completed(list(futures)):
+            name = futures.pop(future)
+            if future.status == "error" and isinstance(future.exception(), KilledWorker):
+                yield name, {"reason": f"{_DEATHS + 1} workers died at it; did it need more memory than one has?"}
+            else:
+                yield name, future.result()
+            future.release()
+    finally:
+        client.unregister_worker_plugin(f"gridgis-{task.job}")
 
 
 @contextmanager
@@ -245,8 +254,23 @@ def _claim(goal: Path, job: str, within: float, grids: int) -> None:
     write_text(json.dumps(mine, indent=1), manifest)
 
 
+def _tidy(goal: Path, names: Sequence[str]) -> list[str]:
+    """Remove our results of parts that are no longer there, so that no row is there twice; their names."""
+    listed = set(names)
+    there = [path for path in goal.rglob("*.parquet") if path.relative_to(goal).as_posix() not in listed]
+    stale = [path for path in there if made_by_us(path)]
+    for path in stale:
+        path.unlink()
+    return sorted(path.relative_to(goal).as_posix() for path in stale)
+
+
 def _report(
-    names: Sequence[str], found: dict[str, dict[str, Any]], rejected: dict[str, str], earlier: int, task: Task
+    names: Sequence[str],
+    found: dict[str, dict[str, Any]],
+    rejected: dict[str, str],
+    earlier: int,
+    gone: list[str],
+    task: Task,
 ) -> Report:
     def total(name: str) -> int:
         return sum(int(counts[name]) for counts in found.values())
@@ -259,6 +283,7 @@ def _report(
         without_place=total("without_place"),
         counts={how: total(how) for how in HOW},
         rejected=[{"part": name, "reason": rejected[name]} for name in sorted(rejected)],
+        gone=gone,
         parameters={"within_m": task.within},
     )
 

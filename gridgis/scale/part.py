@@ -146,14 +146,25 @@ def mark_of(source: Path, job: str) -> dict[str, Any]:
 
 def done_before(goal: Path, mark: dict[str, Any]) -> dict[str, Any] | None:
     """The counts of a part that was assigned before, by the same job from the same file; None if it was not."""
-    try:
-        kept = json.loads((pq.read_metadata(goal).metadata or {}).get(_KEY, b"null"))
-    except (OSError, pa.ArrowException):
-        return None  # not there, or not ours: it is made anew
-    if not isinstance(kept, dict):
+    kept = _footer(goal)
+    if kept is None:
         return None
     counts: dict[str, Any] = kept.pop("counts")
     return counts if kept == mark else None
+
+
+def made_by_us(path: Path) -> bool:
+    """Whether a file is a part written here."""
+    return _footer(path) is not None
+
+
+def _footer(path: Path) -> dict[str, Any] | None:
+    """What a part written here says of itself; None of a file that is not there, not whole or another's."""
+    try:
+        kept = json.loads((pq.read_metadata(path).metadata or {}).get(_KEY, b"null"))
+    except (OSError, pa.ArrowException):
+        return None
+    return kept if isinstance(kept, dict) else None
 
 
 def fingerprint(ground: ReadyGrids, within: float, named: str | None) -> str:
