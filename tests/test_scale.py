@@ -222,7 +222,7 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path: Path) -> None:
             assign_parts(tmp_path / "in", shapes.squares(), tmp_path / "out")
 
 
-def test_a_part_at_which_workers_die_is_set_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_part_at_which_workers_die_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Future:
         def __init__(self, name: str) -> None:
             self.name, self.status = name, "error" if name == "b" else "finished"
@@ -246,8 +246,10 @@ def test_a_part_at_which_workers_die_is_set_aside(monkeypatch: pytest.MonkeyPatc
         def submit(self, work: Any, name: str, *_: Any, **__: Any) -> Future:
             return Future(name)
 
+    (tmp_path / ".unfinished").mkdir()
     monkeypatch.setattr(job, "as_completed", list)
-    found = dict(job._results(Asked(), ["a", "b"], Task("j", 0.0, None, "", ""), ReadyGrids(shapes.squares())))  # type: ignore[arg-type]
+    task, asked = Task("j", 0.0, None, "", str(tmp_path)), Asked()
+    found = dict(job._results(asked, ["a", "b"], task, ReadyGrids(shapes.squares())))  # type: ignore[arg-type]
     assert found["a"] == {"rows": 1}
     assert re.match(r"4 workers died at it; did it need more memory", found["b"]["reason"])
 
