@@ -479,7 +479,7 @@ def test_borders_of_other_blocks_are_refused() -> None:
 
 @pytest.mark.places
 def test_qinghuayuan_is_shared_out(places: Path) -> None:
-    from gridgis.assign.houses import estimate_households
+    from gridgis.assign.estimate import estimate_households
     from gridgis.files import read, read_osm
 
     place = read(f"{places}/beijing/haidian-all.geojson#110108014", table="boundary")

@@ -15,7 +15,7 @@ import pandas as pd
 import shapely
 
 import gridgis
-from gridgis.assign.houses import estimate_households, houses_of_buildings
+from gridgis.assign.estimate import estimate_households, houses_of_buildings
 from gridgis.errors import GridgisWarning
 from gridgis.files import read_osm
 from gridgis.publish.pictures import save_picture
