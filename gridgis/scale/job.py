@@ -20,6 +20,7 @@ from gridgis.assign.houses import check_within
 from gridgis.assign.ready import HOW, ReadyGrids
 from gridgis.errors import InputError
 from gridgis.files import write, write_text
+from gridgis.locate import GridLocator
 from gridgis.scale.part import Task, assign_part, done_before, fingerprint, made_by_us, mark_of
 
 Tell = Callable[[int, int], None]
@@ -168,12 +169,13 @@ def assign_parts(
 class _Grids(WorkerPlugin):  # type: ignore[misc]  # distributed has no types
     """Brings the grids to each worker, once; to one that takes the place of a dead one as well."""
 
-    def __init__(self, job: str, ground: ReadyGrids) -> None:
-        self.name = f"gridgis-{job}"
+    def __init__(self, task: Task, ground: ReadyGrids) -> None:
+        self.name = f"gridgis-{task.job}"
         self.ground = ground
+        self.kept = ground.locator.save(Path(task.out, _UNFINISHED, "grids.locator"))
 
     def setup(self, worker: Any) -> None:
-        _ = self.ground.locator  # made before the first part needs it
+        self.ground.locator = GridLocator.load(self.kept)  # mapped: processes of one machine share it
 
 
 def _at_worker(name: str, task: Task) -> dict[str, Any]:
@@ -184,7 +186,7 @@ def _results(
     client: Client, names: Sequence[str], task: Task, ground: ReadyGrids
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The counts of each part, or the reason why it was set aside, as they come in."""
-    client.register_plugin(_Grids(task.job, ground))
+    client.register_plugin(_Grids(task, ground))
     futures = {
         client.submit(_at_worker, name, task, key=f"gridgis-{task.job}-{name}", retries=_DEATHS, pure=False): name
         for name in names
