@@ -8,7 +8,7 @@ fine. Parts that differ part two addresses, parts that only one of them has lowe
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -155,7 +155,7 @@ def _equal_parts(given: Address, house: Address, areas: Mapping[str, str]) -> tu
     equal = len(shared) + len(set(tail) & set(house_tail)) + (len(head) if head == house_head else 0)
     parts = len(every) + len({*tail, *house_tail}) + max(len(head), len(house_head)) + len(strange)
     same = {*zip(given.numbers, given.words, strict=True)} & {*zip(house.numbers, house.words, strict=True)}
-    return equal, parts, len(same)
+    return equal, parts, len({*given.numbers} & {*house.numbers}) + len(same)
 
 
 def _narrowed(ranges: tuple[Number, ...], numbers: tuple[Number, ...]) -> tuple[Number, ...]:
@@ -217,7 +217,7 @@ class AddressIndex:
             numbers = firm(address.numbers[before:])
             for key in {numbers, *_in_ranges(numbers)}:
                 self._rows.setdefault((name, key), []).append(row)
-            for number in (None, *address.numbers):
+            for number in (None, *address.numbers, *chain.from_iterable(map(in_range, address.numbers))):
                 self._below.setdefault((name, number), []).append(row)
 
     def _add_estate(self, name: str, address: str) -> None:
@@ -248,10 +248,11 @@ class AddressIndex:
         """
         which, distinct = pd.factorize(np.asarray(texts, dtype=object))
         plain, written = pd.factorize(np.asarray(normalise_all(distinct.tolist()), dtype=object))
-        exact = self._exact.find(written, self._fit_areas, self._estates)
+        rows, scores = self._exact.find(written.tolist(), self._fit_areas, self._estates)
         matches = np.empty(len(written), dtype=object)
-        for i, (row, text) in enumerate(zip(exact.tolist(), written.tolist(), strict=True)):
-            matches[i] = Match(row, "address", 1.0) if row >= 0 else self._find(text)
+        for i, (row, score, text) in enumerate(zip(rows.tolist(), scores.tolist(), written.tolist(), strict=True)):
+            taken = row >= 0 and score >= WEAK_SCORE
+            matches[i] = Match(row, "address", score) if taken else self._find(text)
         found: list[Match] = matches[plain][which].tolist()
         return found
 
@@ -333,8 +334,9 @@ class AddressIndex:
         found: list[int] = []
         wanted = firm(given.numbers)
         for name in given.names:
-            of_name = self._below.get((name, given.numbers[-1] if given.numbers else None), ())
-            fitting = (row for row in of_name if self._may_be(given, wanted, row))
+            # All of its numbers must be there: the rarest has the shortest list.
+            lists = (self._below.get((name, number), []) for number in (wanted or (None,)))
+            fitting = (row for row in min(lists, key=len) if self._may_be(given, wanted, row))
             found += islice(fitting, CANDIDATES + 1)
         for number in given.numbers:
             for single in in_range(number):
@@ -345,7 +347,7 @@ class AddressIndex:
     def _may_be(self, given: Address, wanted: tuple[Number, ...], row: int) -> bool:
         house = self._parsed[row]
         named = given.names.keys() <= house.names.keys() or house.names.keys() <= given.names.keys()
-        return named and _in_order(wanted, house.numbers) and not self._strange(given.areas, row)
+        return named and _in_order(wanted, _narrowed(house.numbers, wanted)) and not self._strange(given.areas, row)
 
     def _strange(self, areas: Iterable[Area], row: int) -> bool:
         there = self._areas[row]

@@ -15,9 +15,15 @@ from gridgis.assign.characters import KINDS, WORD
 
 _HEAD = re.compile(r"[^0-9a-z#]*")
 _NUMBERED = re.compile(rf"([\da-z]+(?:-[\da-z]+)*[甲乙丙丁戊己庚辛壬癸]?)(?:({WORD})|(?=-)|$)")
+_USUAL = re.compile(
+    r"(?:([1-9]\d*)弄)?([1-9]\d*)(号|号楼|栋|幢|座)(?:([1-9]\d*)(?:单元|门|梯))?(?:([1-9]\d*[a-z]?)(?:室|房|户)?)?"
+)
 _UNIT_NEXT = re.compile(r"-?[\da-z]+(?:单元|门|梯)")
 _ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
-_ROAD = re.compile(r".+?(?:路|街|大道|胡同|巷|弄)(?![口道路街弄巷])")
+# 铁路新村, 中街公寓: the estate has the name of a road, and is none.
+_ROAD = re.compile(
+    r".+?(?:路|街|大道|胡同|巷|弄)(?![口道路街弄巷村]|新村|小区|花园|家园|公寓|社区|大院|宿舍|大厦|大楼|广场|市场|医院|学校|[小中]学)"
+)
 _ROAD_END = re.compile(r"(?:路|街|道|胡同|巷|弄|条)$")
 
 # --- areas ------------------------------------------------------------------------------------------------------------
@@ -46,7 +52,7 @@ _AREAS = (
     )),
     ("city", re.compile(rf"{_BELOW_CITY}{{2,6}}?(?:市(?![场民政花广口])|自治州|地区|盟){_BARE}")),
     ("district", re.compile(
-        rf"(?:{_BANNERS}|{_BELOW_TOWN}{{1,8}}?(?:新区|开发区|(?<![小园校院厂社宅舍属新东西南北中苑期业库景片营住地])区|县)"
+        rf"(?:{_BANNERS}|{_ANY}[东西南北中]区|{_BELOW_TOWN}{{1,8}}?(?:新区|开发区|(?<![小园校院厂社宅舍属新东西南北中苑期业库景片营住地])区|县)"
         rf"|{_BELOW_CITY}{{2,4}}?市(?![场民政花广口])){_BARE}"
     )),
     ("town", re.compile(
@@ -158,6 +164,28 @@ def split_names(text: str) -> list[str]:
 
 def read_tail(tail: str, road: bool) -> Tail:
     """Numbers, and the names between them; `road`: the first number is one in a street."""
+    usual = _USUAL.fullmatch(tail)
+    return _read_usual(usual, road) if usual else _read_any(tail, road)
+
+
+def _read_usual(tail: re.Match[str], road: bool) -> Tail:
+    """What nearly all tails are, read with one expression: as :func:`_read_any` reads them, but quicker."""
+    lane, building, word, unit, room = tail.groups()
+    word = KINDS[word]
+    numbers, words = [("栋" if lane or not road else word, building)], [word]
+    if lane:
+        numbers.insert(0, ("弄", lane))
+        words.insert(0, "弄")
+    if unit:
+        numbers.append(("单元", unit))
+        words.append("单元")
+    if room:
+        numbers.append(("室", room))
+        words.append("室")
+    return Tail((), tuple(numbers), tuple(words))
+
+
+def _read_any(tail: str, road: bool) -> Tail:
     names: list[tuple[str, int]] = []
     numbers: list[Number] = []
     words: list[str] = []
@@ -172,7 +200,7 @@ def read_tail(tail: str, road: bool) -> Tail:
         for word, value in _parts(found[1], found[2], words[start:], unit_next):
             first = not {"号", "栋"} & set(words[start:])
             building = word in ("号", "栋") and first and not (road and len(words) == start)
-            number = ("栋" if building else word, _ZEROS.sub("", value))
+            number = ("栋" if building else word, _ZEROS.sub("", value) if "0" in value else value)
             while number in numbers:  # the same part once more is another part
                 number = (number[0], number[1] + "'")
             numbers.append(number)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gridgis.assign.address_parts import Address, Area, Number
+from gridgis.assign.address_parts import Address, Area, Number, firm
 from gridgis.assign.characters import is_chinese
 from gridgis.assign.chinese_addresses import Tail, head_length, join, on_road, read_head, read_tail
 from gridgis.assign.english_addresses import read_english
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _Names = tuple[str, ...]
 _Rest = tuple[tuple[tuple[str, int], ...], tuple[Number, ...]]
@@ -40,70 +42,107 @@ def read_all(texts: Sequence[str]) -> list[Address]:
     return found
 
 
+class _Rests(NamedTuple):
+    """What stands behind the first names: its number where a house has it exactly, and where one has it but for units
+    and floors; how many numbers are firm, and how many more count."""
+
+    exact: int
+    firm: int
+    equal: int
+    more: int
+
+
 class ExactAddresses:
     """Houses by exactly their parts: the quick way for addresses that say the same, whatever the writing.
 
-    Only what is exactly the parts of one house, and of no other, is told; that house is also the best of all when
-    every part is compared.
+    Only what is exactly the parts of one house, and of no other, is told; or all but for units and floors that no house
+    of these parts has. That house is also the best of all when every part is compared.
     """
 
     def __init__(self, parsed: Mapping[int, Address]) -> None:
         self._names: dict[_Names, int] = {}
         self._rests: dict[_Rest, int] = {}
-        keys = [self._parted(address) for address in parsed.values()]
-        names = [self._names.setdefault(first, len(self._names)) for first, _ in keys]
-        rests = [self._rests.setdefault(rest, len(self._rests)) for _, rest in keys]
-        table = pd.Series(list(parsed), index=self._code(names, rests), dtype=np.int64)
-        self._table = table[~table.index.duplicated(keep=False)]
-
-    @staticmethod
-    def _parted(address: Address) -> tuple[_Names, _Rest]:
-        first = tuple(name for name, before in address.names.items() if not before)
-        return first, (tuple((n, before) for n, before in address.names.items() if before), address.numbers)
-
-    def _code(self, names: Sequence[int] | Ints, rests: Sequence[int] | Ints) -> Ints:
-        names, rests = np.asarray(names, dtype=np.int64), np.asarray(rests, dtype=np.int64)
-        return np.where((names < 0) | (rests < 0), -1, names * (len(self._rests) + 1) + rests)
+        self._firm: dict[_Rest, int] = {}
+        names, rests, firms = [], [], []
+        for address in parsed.values():
+            first, later = _parted(address)
+            names.append(self._names.setdefault(first, len(self._names)))
+            rests.append(self._rests.setdefault((later, address.numbers), len(self._rests)))
+            firms.append(self._firm.setdefault((later, firm(address.numbers)), len(self._firm)))
+        rows = np.fromiter(parsed, dtype=np.int64, count=len(parsed))
+        self._exact = _once(rows, _code(names, rests))
+        self._nearly = _once(rows, _code(names, firms))
+        whole = {row for row, address in parsed.items() if firm(address.numbers) == address.numbers}
+        self._nearly = self._nearly[self._nearly.isin(whole)]
 
     def find(
         self, texts: Sequence[str], fits: Callable[[tuple[Area, ...], int], bool], left_out: Collection[str]
-    ) -> Ints:
-        """The row of each normalised address that has exactly the parts of one house, else -1.
+    ) -> tuple[Ints, Floats]:
+        """Row and score of the house of each normalised address that is told in the quick way, else -1.
 
         `fits` tells whether areas do not contradict a row; addresses with a name in `left_out` are not looked up.
         """
         areas: list[tuple[Area, ...]] = [()] * len(texts)
-        names, rests = np.full(len(texts), -1), np.full(len(texts), -1)
-        heads: dict[str, tuple[tuple[Area, ...], int, bool]] = {}
-        tails: dict[tuple[str, bool], int] = {}
+        names, counts = np.full(len(texts), -1), np.zeros(len(texts))
+        found = np.full((len(texts), 4), -1)
+        heads: dict[str, tuple[tuple[Area, ...], int, bool, int]] = {}
+        tails: dict[tuple[str, bool], _Rests] = {}
         for i, text in enumerate(texts):
             cut = head_length(text)
             head = heads.get(text[:cut])
             if head is None:
                 head = heads[text[:cut]] = self._head(text[:cut], left_out)
-            areas[i], known, road = head
-            names[i] = known
-            if known < 0:
-                continue
-            key = text[cut:], road
-            rest = tails.get(key)
-            if rest is None:
-                rest = tails[key] = self._tail(key, left_out)
-            rests[i] = rest
-        at = self._table.index.get_indexer(self._code(names, rests))
-        rows = np.where(at >= 0, self._table.to_numpy()[at] if len(self._table) else -1, -1)
+            areas[i], names[i], road, counts[i] = head
+            if head[1] >= 0:
+                key = text[cut:], road
+                rest = tails.get(key)
+                if rest is None:
+                    rest = tails[key] = self._tail(key, left_out)
+                found[i] = rest
+        rows, nearly = _at(self._exact, _code(names, found[:, 0])), _at(self._nearly, _code(names, found[:, 1]))
+        equal = counts + found[:, 2]
+        scores = np.where(rows >= 0, 1.0, equal / np.maximum(equal + found[:, 3], 1.0))
+        rows = np.where(rows >= 0, rows, nearly)
         for i in np.flatnonzero(rows >= 0):
             if areas[i] and not fits(areas[i], int(rows[i])):
                 rows[i] = -1
-        return rows
+        return rows, scores
 
-    def _head(self, head: str, left_out: Collection[str]) -> tuple[tuple[Area, ...], int, bool]:
+    def _head(self, head: str, left_out: Collection[str]) -> tuple[tuple[Area, ...], int, bool, int]:
         areas, names = read_head(head)
         known = -1 if any(name in left_out for name in names) else self._names.get(names, -1)
-        return areas, known, on_road(names)
+        return areas, known, on_road(names), len(set(names))
 
-    def _tail(self, key: tuple[str, bool], left_out: Collection[str]) -> int:
+    def _tail(self, key: tuple[str, bool], left_out: Collection[str]) -> _Rests:
         tail = read_tail(*key)
         if any(name in left_out for name, _ in tail.names):
-            return -1
-        return self._rests.get((tail.names, tail.numbers), -1)
+            return _Rests(-1, -1, 0, 0)
+        exact = self._rests.get((tail.names, tail.numbers), -1)
+        fixed = firm(tail.numbers)
+        if tail.names or not fixed or fixed == tail.numbers:
+            return _Rests(exact, -1, 0, 0)
+        more = tail.numbers.index(fixed[-1]) + 1 - len(fixed)
+        return _Rests(exact, self._firm.get(((), fixed), -1), len(fixed), more)
+
+
+def _parted(address: Address) -> tuple[_Names, tuple[tuple[str, int], ...]]:
+    """The names before the first number, and the others with how many numbers stand before each."""
+    names = address.names.items()
+    return tuple(n for n, before in names if not before), tuple((n, before) for n, before in names if before)
+
+
+def _code(names: Sequence[int] | Ints, rests: Sequence[int] | Ints) -> Ints:
+    """One number for each pair of numbers; -1 where one of them is -1."""
+    one, two = np.asarray(names, dtype=np.int64), np.asarray(rests, dtype=np.int64)
+    return np.where((one < 0) | (two < 0), -1, (one << 32) + two)
+
+
+def _once(rows: Ints, codes: Ints) -> pd.Series:
+    """The rows by their codes, without codes that several have."""
+    table = pd.Series(rows, index=codes)
+    return table[~table.index.duplicated(keep=False)]
+
+
+def _at(table: pd.Series, codes: Ints) -> Ints:
+    at = table.index.get_indexer(codes)
+    return np.where(at >= 0, np.append(table.to_numpy(), -1)[at], -1)

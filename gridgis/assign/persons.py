@@ -133,13 +133,15 @@ def households_of(persons: pd.DataFrame) -> pd.DataFrame:
             found = ", ".join(map(repr, map(str, persons.columns)))
             raise SchemaError(f"persons need the column {column!r}", found=found)
     table = pd.DataFrame({"code": codes_as_text(persons["household"]), "house": codes_as_text(persons["house"])})
-    rows = []
-    for code, group in table[table["code"].notna()].groupby("code", sort=True)["house"]:
-        there = sorted(set(group.dropna()))
-        house = there[0] if len(there) == 1 else None
-        rows.append((code, house, len(group), int(group.notna().sum()), len(there) > 1, ";".join(there) or None))
-    columns = ["code", "house", "persons", "found", "contradicts", "houses"]
-    return pd.DataFrame(rows, columns=columns).astype({"code": object, "house": object, "houses": object})
+    groups = table[table["code"].notna()].groupby("code", sort=True)["house"]
+    there = groups.agg(lambda houses: sorted(set(houses.dropna())))
+    out = pd.DataFrame({"code": pd.Series(there.index, dtype=object)})
+    one = [houses[0] if len(houses) == 1 else None for houses in there]
+    out["house"] = pd.Series(one, index=out.index, dtype=object)
+    out["persons"], out["found"] = groups.size().to_numpy(dtype=np.int64), groups.count().to_numpy(dtype=np.int64)
+    out["contradicts"] = np.array([len(houses) > 1 for houses in there], dtype=bool)
+    out["houses"] = pd.Series([";".join(houses) or None for houses in there], index=out.index, dtype=object)
+    return out
 
 
 class _Found:
