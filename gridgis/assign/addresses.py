@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gridgis.assign.address_parts import MAY_BE_MISSING, Address, Area, Number, firm, in_range
 from gridgis.assign.characters import is_chinese, normalise, normalise_all
@@ -51,6 +52,15 @@ class Match(NamedTuple):
     how: str
     score: float
     candidates: tuple[int, ...] = ()
+
+
+class Matches(NamedTuple):
+    """The matches of many addresses: an array of each field of :class:`Match`; candidates are None or tuples."""
+
+    row: NDArray[np.int64]
+    how: NDArray[np.object_]
+    score: NDArray[np.float64]
+    candidates: NDArray[np.object_]
 
 
 class Ranked(NamedTuple):
@@ -240,21 +250,28 @@ class AddressIndex:
         """
         return self._find(normalise(text))
 
-    def find_all(self, texts: Sequence[str]) -> list[Match]:
+    def find_all(self, texts: Sequence[str]) -> Matches:
         """The houses of many addresses: as :meth:`find`, each distinct writing once.
 
-        Addresses whose parts are exactly those of one house are looked up by their heads and tails; only the others
-        are compared part by part.
+        Addresses whose parts are those of one house are looked up by their heads and tails; only the others are
+        compared part by part.
+
+        Examples
+        --------
+        >>> index = AddressIndex(["成府路28号", "成府路30号"])
+        >>> index.find_all(["成府路三十号", "海淀区成府路28号", "学院路5号"]).row.tolist()
+        [1, 0, -1]
         """
         which, distinct = pd.factorize(np.asarray(texts, dtype=object))
         plain, written = pd.factorize(np.asarray(normalise_all(distinct.tolist()), dtype=object))
-        rows, scores = self._exact.find(written.tolist(), self._fit_areas, self._estates)
-        matches = np.empty(len(written), dtype=object)
-        for i, (row, score, text) in enumerate(zip(rows.tolist(), scores.tolist(), written.tolist(), strict=True)):
-            taken = row >= 0 and score >= WEAK_SCORE
-            matches[i] = Match(row, "address", score) if taken else self._find(text)
-        found: list[Match] = matches[plain][which].tolist()
-        return found
+        row, score = self._exact.find(written.tolist(), self._fit_areas, self._estates)
+        taken = (row >= 0) & (score >= WEAK_SCORE)
+        how = np.where(taken, "address", "none").astype(object)
+        candidates: NDArray[np.object_] = np.full(len(row), None, dtype=object)
+        for i in np.flatnonzero(~taken).tolist():
+            row[i], how[i], score[i], candidates[i] = self._find(written[i])
+        order = plain[which]
+        return Matches(row[order], how[order], score[order], candidates[order])
 
     def rank(self, given: Address) -> list[Ranked]:
         """The houses that an address can mean; the best first.

@@ -216,14 +216,12 @@ def _by_address(
         warnings.warn("houses: the column 'address' is empty; nobody is found by address", GridgisWarning, stacklevel=3)
         return
     matches = AddressIndex(known, place=place, estates=estates).find_all(given.to_numpy()[which].tolist())
-    told = [(person, match) for person, match in zip(which.tolist(), matches, strict=True) if match.how != "none"]
-    rows = np.array([person for person, _ in told], dtype=np.int64)
-    found.row[rows] = [match.row for _, match in told]
-    found.how[rows] = [match.how for _, match in told]
-    found.score[rows] = [match.score for _, match in told]
-    for person, match in told:
-        if match.row < 0:
-            found.doubt(person, match.candidates)
+    told = matches.how != "none"
+    rows = which[told]
+    found.row[rows], found.how[rows], found.score[rows] = (values[told] for values in matches[:3])
+    for person, candidates in zip(rows.tolist(), matches.candidates[told].tolist(), strict=True):
+        if candidates:
+            found.doubt(person, candidates)
 
 
 def _texts(addresses: pd.Series, source: str) -> pd.Series:
