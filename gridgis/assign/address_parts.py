@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 #: Kind and value of a numbered part: ("号", "28").
@@ -37,7 +36,6 @@ def firm(numbers: tuple[Number, ...]) -> tuple[Number, ...]:
     return tuple(number for number in numbers if number[0] not in MAY_BE_MISSING)
 
 
-@lru_cache(maxsize=1 << 12)
 def in_range(number: Number) -> tuple[Number, ...]:
     """The single numbers of a range, every other one where both ends are odd or even; () for what is no range.
 
@@ -49,8 +47,10 @@ def in_range(number: Number) -> tuple[Number, ...]:
     ((), ())
     """
     kind, value = number
+    if kind not in _RANGED or "-" not in value:
+        return ()
     ends = value.split("-")
-    if kind not in _RANGED or len(ends) < 2 or not all(end.isdecimal() for end in ends):
+    if not all(end.isdecimal() for end in ends):
         return ()
     found = [int(end) for end in ends]
     if any(a >= b for a, b in itertools.pairwise(found)) or found[-1] - found[0] > _LONGEST_RANGE:

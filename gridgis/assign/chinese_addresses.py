@@ -234,7 +234,9 @@ def _word(word: str, value: str, before: list[str], unit_next: bool) -> str:
     if word == "楼":
         return "层" if housed and not unit_next else "栋"
     if word == "号" and housed:
-        return "室" if housed != ["号"] or _is_room(value) else "栋"
+        if _is_room(value) or "单元" in housed:
+            return "室"
+        return "号" if "栋" in housed else "栋"
     return word
 
 

@@ -52,6 +52,9 @@ class _Rests(NamedTuple):
     more: int
 
 
+_NO_REST = _Rests(-1, -1, 0, 0)
+
+
 class ExactAddresses:
     """Houses by exactly their parts: the quick way for addresses that say the same, whatever the writing.
 
@@ -82,30 +85,29 @@ class ExactAddresses:
 
         `fits` tells whether areas do not contradict a row; addresses with a name in `left_out` are not looked up.
         """
-        areas: list[tuple[Area, ...]] = [()] * len(texts)
-        names, counts = np.full(len(texts), -1), np.zeros(len(texts))
-        found = np.full((len(texts), 4), -1)
+        areas: list[tuple[Area, ...]] = []
+        parts: list[tuple[int, int, _Rests]] = []
         heads: dict[str, tuple[tuple[Area, ...], int, bool, int]] = {}
         tails: dict[tuple[str, bool], _Rests] = {}
-        for i, text in enumerate(texts):
+        for text in texts:
             cut = head_length(text)
-            head = heads.get(text[:cut])
-            if head is None:
-                head = heads[text[:cut]] = self._head(text[:cut], left_out)
-            areas[i], names[i], road, counts[i] = head
-            if head[1] >= 0:
+            head = heads.get(text[:cut]) or heads.setdefault(text[:cut], self._head(text[:cut], left_out))
+            its, name, road, count = head
+            rest = _NO_REST
+            if name >= 0:
                 key = text[cut:], road
-                rest = tails.get(key)
-                if rest is None:
-                    rest = tails[key] = self._tail(key, left_out)
-                found[i] = rest
+                rest = tails.get(key) or tails.setdefault(key, self._tail(key, left_out))
+            areas.append(its)
+            parts.append((name, count, rest))
+        names, counts = (np.array([part[column] for part in parts], dtype=np.int64) for column in (0, 1))
+        found = np.array([part[2] for part in parts], dtype=np.int64).reshape(len(parts), 4)
         rows, nearly = _at(self._exact, _code(names, found[:, 0])), _at(self._nearly, _code(names, found[:, 1]))
         equal = counts + found[:, 2]
         scores = np.where(rows >= 0, 1.0, equal / np.maximum(equal + found[:, 3], 1.0))
         rows = np.where(rows >= 0, rows, nearly)
-        for i in np.flatnonzero(rows >= 0):
-            if areas[i] and not fits(areas[i], int(rows[i])):
-                rows[i] = -1
+        for row in np.flatnonzero(rows >= 0).tolist():
+            if areas[row] and not fits(areas[row], int(rows[row])):
+                rows[row] = -1
         return rows, scores
 
     def _head(self, head: str, left_out: Collection[str]) -> tuple[tuple[Area, ...], int, bool, int]:
@@ -116,7 +118,7 @@ class ExactAddresses:
     def _tail(self, key: tuple[str, bool], left_out: Collection[str]) -> _Rests:
         tail = read_tail(*key)
         if any(name in left_out for name, _ in tail.names):
-            return _Rests(-1, -1, 0, 0)
+            return _NO_REST
         exact = self._rests.get((tail.names, tail.numbers), -1)
         fixed = firm(tail.numbers)
         if tail.names or not fixed or fixed == tail.numbers:

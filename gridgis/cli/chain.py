@@ -13,6 +13,7 @@ from gridgis.cli import options
 @click.option("--persons", required=True, help="人员 persons")
 @click.option("--houses", required=True, help="房屋 houses")
 @click.option("--buildings", help="楼栋 buildings")
+@click.option("--compounds", help="小区名称和地址 housing estates: their names stand for their addresses")
 @click.option("--grids", required=True, help="网格 grids")
 @options.output_or_none
 @options.as_json
@@ -21,6 +22,7 @@ def command(
     persons: str,
     houses: str,
     buildings: str | None,
+    compounds: str | None,
     grids: str,
     output: Path | None,
     as_json: bool,
@@ -31,11 +33,14 @@ def command(
     Counts at every link of person, house, building, grid, and every break. Exit code 1 when there are breaks.
     """
     from gridgis.assign.chain import chain
+    from gridgis.assign.persons import assign_persons
     from gridgis.files import read, write
 
+    homes = options.read_place(houses, "house", crs=crs)
+    estates = options.read_optional(compounds, "compound", crs=crs)
     result = chain(
-        read(persons, table="person", crs=crs),
-        options.read_place(houses, "house", crs=crs),
+        assign_persons(read(persons, table="person", crs=crs), homes, compounds=estates),
+        homes,
         options.read_place(grids, "grid", crs=crs),
         options.read_optional(buildings, "building", crs=crs),
     )
