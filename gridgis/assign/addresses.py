@@ -154,10 +154,8 @@ def _equal_parts(given: Address, house: Address, areas: Mapping[str, str]) -> tu
     house_firm = firm(house_tail)
     if firm(tail)[: len(house_firm)] != house_firm or (house_tail and house_tail[-1] not in tail):
         return _NOTHING
-    for kind in MAY_BE_MISSING:
-        loose, house_loose = ([n for n in numbers if n[0] == kind] for numbers in (tail, house_tail))
-        if loose and house_loose and loose[: len(house_loose)] != house_loose:
-            return _NOTHING
+    if not all(_agree(tail, house_tail, kind) for kind in MAY_BE_MISSING):
+        return _NOTHING
     if house_tail:
         tail = tail[: tail.index(house_tail[-1]) + 1]
     elif house.numbers:
@@ -203,7 +201,7 @@ class AddressIndex:
     def __init__(
         self, addresses: Iterable[str | None], *, place: str = "", estates: Iterable[tuple[str, str]] = ()
     ) -> None:
-        self._place = dict(read_areas(normalise(place) + "某")[0])
+        self._place = dict(_areas_of(normalise(place)))
         rows, texts = [], []
         for row, text in enumerate(addresses):
             if isinstance(text, str) and text.strip():
@@ -363,8 +361,10 @@ class AddressIndex:
 
     def _may_be(self, given: Address, wanted: tuple[Number, ...], row: int) -> bool:
         house = self._parsed[row]
-        named = given.names.keys() <= house.names.keys() or house.names.keys() <= given.names.keys()
-        return named and _in_order(wanted, _narrowed(house.numbers, wanted)) and not self._strange(given.areas, row)
+        named = given.names.keys() <= house.names.keys() or (wanted and house.names.keys() <= given.names.keys())
+        if not named or self._strange(given.areas, row) or not _in_order(wanted, _narrowed(house.numbers, wanted)):
+            return False
+        return all(_agree(given.numbers, house.numbers, kind) for kind in MAY_BE_MISSING)
 
     def _strange(self, areas: Iterable[Area], row: int) -> bool:
         there = self._areas[row]
@@ -373,6 +373,16 @@ class AddressIndex:
     def _fit_areas(self, areas: tuple[Area, ...], row: int) -> bool:
         there = self._areas[row]
         return all(there.get(kind, name) == name for kind, name in areas)
+
+
+def _areas_of(place: str) -> tuple[Area, ...]:
+    return read_areas(place + "某")[0] if is_chinese(place) else read_english(f"1 any st, {place}").areas
+
+
+def _agree(given: Sequence[Number], house: Sequence[Number], kind: str) -> bool:
+    """Whether one of them lacks this kind of part, or all that is given is the house's."""
+    loose, house_loose = ([n for n in numbers if n[0] == kind] for numbers in (given, house))
+    return not loose or not house_loose or loose[: len(house_loose)] == house_loose
 
 
 def _in_order(wanted: Sequence[Number], numbers: Sequence[Number]) -> bool:

@@ -72,10 +72,13 @@ _REWRITING = (
     (re.compile(rf"(?m)^\d{{6}}-?(?=[一-鿿]{{2}})(?!{WORD})"), ""),  # a postcode
 )
 _NUMERAL = re.compile(
-    rf"[{_NUMERALS}]+(?={WORD})|(?<=[附之第-])[{_NUMERALS}]+(?=[{_NUMERALS}\d号附之-]|$)"
+    rf"[{_NUMERALS}]+(?=[{_STEM}]?{WORD})|(?<=[附之第-])[{_NUMERALS}]+(?=[{_NUMERALS}\d号附之-]|$)"
     rf"|[{_NUMERALS}]+(?=[之附][{_NUMERALS}\d]|-[{_NUMERALS}\d])|(?<=[号栋幢座楼元门室层弄路街巷院])[{_NUMERALS}]{{1,6}}$",
     re.MULTILINE,
 )
+# 贰拾捌号, as on a cheque; one such character alone is a name (陆巷).
+_CHEQUE = dict(zip("壹贰叁肆伍陆柒捌玖拾佰", "一二三四五六七八九十百", strict=True))
+_ON_CHEQUE = re.compile(rf"[{''.join(_CHEQUE)}零]{{2,}}(?={WORD})")
 _ZERO = re.compile(r"(?<=\d)[〇零○]+(?=\d)")
 _ORDINAL = re.compile(rf"第(?=\d+{WORD})")
 _BESIDE = re.compile(r"(\d+)号?[附之](\d+)号?")
@@ -87,7 +90,7 @@ _SAID = re.compile(
 )
 
 #: What is in this one way of writing already: nothing below changes it.
-_UNTOUCHED = f"(?![{_TRADITIONAL}{_NUMERALS}{_STEM}附之第])[一-鿿]"
+_UNTOUCHED = f"(?![{_TRADITIONAL}{_NUMERALS}{_STEM}{''.join(_CHEQUE)}附之第])[一-鿿]"
 _PLAIN = re.compile(f"(?:{_UNTOUCHED})(?:{_UNTOUCHED}|[0-9a-mo-z])*")
 #: So many addresses are rewritten at once.
 _AT_ONCE = 50_000
@@ -156,6 +159,7 @@ def _chinese(lines: str) -> str:
     """Addresses, a line each, rewritten together."""
     for pattern, instead in _REWRITING:
         lines = pattern.sub(instead, lines)
+    lines = _ON_CHEQUE.sub(lambda found: "".join(_CHEQUE.get(c, c) for c in found[0]), lines)
     lines = _NUMERAL.sub(lambda found: _number(found[0]), lines)
     lines = _ZERO.sub(lambda found: "0" * len(found[0]), lines)
     lines = _ORDINAL.sub("", lines)
