@@ -5,7 +5,7 @@ a house and nothing of how the program reads them. What they vary was collected 
 
 - what stands in front: nothing, district, town, community, province and city, a postcode, a prefix written twice;
 - characters: traditional, full width, 一二三 said or spelt, a digit and a numeral mixed in one address;
-- words: 栋, 幢, 座, 号楼, # for a building; 单元, 门 for a staircase; 室, 房 or nothing for a room; the short form 3-2-301;
+- words: 栋, 幢, 座, 号楼, # for a building; 单元, 门 for a staircase; 室, 房 or nothing for a room; 3-2-301 for all;
 - what is left out: the staircase, 号, 室, the road before an estate; what is added: 小区, a remark in brackets, commas;
 - English: Street and St, MAIN and Main, #3 and Apt 3 and Unit 3 before or behind, the city behind, First and 1st.
 
@@ -20,6 +20,7 @@ import random
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ class Table(NamedTuple):
 
     houses: list[str]
     pairs: list[tuple[str, Answer]]
-    estates: list[tuple[str, str]] = []
+    estates: Sequence[tuple[str, str]] = ()
     place: str = ""
 
 
@@ -113,8 +114,18 @@ _ROADS = (
 _LANED = ("酒旗巷", "旗杆弄", "望乡路", "区府路", "文三路", "石库门路")
 _ESTATES = ("华清嘉园", "阳光花园", "铁路新村", "棉纺小区", "听澜苑", "东关馆舍")
 _VILLAGES = ("石磨村", "沈家湾村")
-_FRONT = ["", "", "", "晴岚市渚南区", "渚南区望汀街道", "望汀街道", "江南省晴岚市渚南区望汀街道柳汀社区", "晴岚市晴岚市渚南区",
-          "215000 晴岚市渚南区", "中国江南省晴岚市渚南区望汀街道"]  # fmt: skip
+_FRONT = [
+    "",
+    "",
+    "",
+    "晴岚市渚南区",
+    "渚南区望汀街道",
+    "望汀街道",
+    "江南省晴岚市渚南区望汀街道柳汀社区",
+    "晴岚市晴岚市渚南区",
+    "215000 晴岚市渚南区",
+    "中国江南省晴岚市渚南区望汀街道",
+]
 
 
 def invented(seed: int = 1, count: int = 1500) -> Table:
@@ -122,10 +133,22 @@ def invented(seed: int = 1, count: int = 1500) -> Table:
     rng = random.Random(seed)
     homes = [Home(road, number=str(n)) for road in _ROADS for n in range(1, 24, 2)]
     homes += [Home(road, number=f"{n}甲") for road in _ROADS for n in (3, 7)]
-    homes += [Home(road, str(lane), str(n), room=f"{floor}0{door}")
-              for road in _LANED for lane in (12, 128) for n in (1, 2, 13) for floor in (1, 2, 11) for door in (1, 2)]  # fmt: skip
-    homes += [Home("学院路", number=str(30 + 2 * i), estate=estate, building=str(b), unit=str(u), room=f"{f}0{2 * u + d - 2}")
-              for i, estate in enumerate(_ESTATES) for b in (1, 2, 10) for u in (1, 2) for f in (1, 3) for d in (1, 2)]  # fmt: skip
+    homes += [
+        Home(road, str(lane), str(n), room=f"{floor}0{door}")
+        for road in _LANED
+        for lane in (12, 128)
+        for n in (1, 2, 13)
+        for floor in (1, 2, 11)
+        for door in (1, 2)
+    ]
+    homes += [
+        Home("学院路", number=str(30 + 2 * i), estate=estate, building=str(b), unit=str(u), room=f"{f}0{2 * u + d - 2}")
+        for i, estate in enumerate(_ESTATES)
+        for b in (1, 2, 10)
+        for u in (1, 2)
+        for f in (1, 3)
+        for d in (1, 2)
+    ]
     homes += [Home(village, number=str(n)) for village in _VILLAGES for n in range(1, 20)]
     houses = [home.register() for home in homes]
     pairs: list[tuple[str, Answer]] = []
@@ -135,12 +158,16 @@ def invented(seed: int = 1, count: int = 1500) -> Table:
     known = {home.register() for home in homes}
     while len(pairs) < count * 4 // 3:
         home = rng.choice(homes)
-        other = rng.choice([
-            home._replace(number=str(rng.randrange(200, 300)), building="", unit="", room=home.room and "101", estate=""),
-            home._replace(road=rng.choice(["学府路", "酒坊巷", "红星路", "兰亭路", "桥兰路"]), estate=""),
-            home._replace(lane="13") if home.lane else home._replace(road="县后街", estate=""),
-            home._replace(building="77", unit="1", room="101") if home.estate else home._replace(number="98"),
-        ])  # fmt: skip
+        other = rng.choice(
+            [
+                home._replace(
+                    number=str(rng.randrange(200, 300)), building="", unit="", room=home.room and "101", estate=""
+                ),
+                home._replace(road=rng.choice(["学府路", "酒坊巷", "红星路", "兰亭路", "桥兰路"]), estate=""),
+                home._replace(lane="13") if home.lane else home._replace(road="县后街", estate=""),
+                home._replace(building="77", unit="1", room="101") if home.estate else home._replace(number="98"),
+            ]
+        )
         if other.register() not in known:
             pairs.append((write(other, rng, _FRONT), NONE))
     laned = [home for home in homes if home.lane]
@@ -154,33 +181,135 @@ def invented(seed: int = 1, count: int = 1500) -> Table:
 
 # Register, text, answer: written down by hand, one by one.
 BY_HAND_HOUSES = [
-    "成府路28号", "成府路30-34号", "成府路36号附3号", "成府路甲38号", "成府路38号", "和平里12号院3号楼2单元301室", "望月弄5号",
-    "月弄5号", "天通苑北一区3号楼", "天通苑北二区3号楼", "史各庄村三组12号", "天堂软件园A座1602C", "天堂软件园B座1602C",
-    "碑林区东大街1号", "江北区解放西路3号", "乡村路8号", "镇东路8号", "文一西路100号", "八里庄北里3号楼", "学院路15号",
-    "学院南路15号", "学院路15号乙", "建国门外大街丙12号", "三里河一区7栋1门102", "四新村9号", "中关村北二条13号",
-    "东渚街道和平路1号", "西渚镇和平路1号", "三元桥路1号楼101室", "三元桥路2号楼101室", "清华大学紫荆公寓3号楼",
-]  # fmt: skip
+    "成府路28号",
+    "成府路30-34号",
+    "成府路36号附3号",
+    "成府路甲38号",
+    "成府路38号",
+    "和平里12号院3号楼2单元301室",
+    "望月弄5号",
+    "月弄5号",
+    "天通苑北一区3号楼",
+    "天通苑北二区3号楼",
+    "史各庄村三组12号",
+    "天堂软件园A座1602C",
+    "天堂软件园B座1602C",
+    "碑林区东大街1号",
+    "江北区解放西路3号",
+    "乡村路8号",
+    "镇东路8号",
+    "文一西路100号",
+    "八里庄北里3号楼",
+    "学院路15号",
+    "学院南路15号",
+    "学院路15号乙",
+    "建国门外大街丙12号",
+    "三里河一区7栋1门102",
+    "四新村9号",
+    "中关村北二条13号",
+    "东渚街道和平路1号",
+    "西渚镇和平路1号",
+    "三元桥路1号楼101室",
+    "三元桥路2号楼101室",
+    "清华大学紫荆公寓3号楼",
+]
 BY_HAND = [
-    ("成府路贰拾捌号", 0), ("成府路二十八号", 0), ("成府路廿八号", 0), ("成府路28", 0), ("成府路 28 号", 0), ("成府路28號", 0),
-    ("北京市海淀区成府路28号(东门)", 0), ("成府路28号三楼", 0), ("成府路28号301室", 0), ("成府路128号", NONE), ("成府路29号", NONE),
-    ("成府路28弄", NONE), ("成府路甲28号", NONE), ("成府路30-34号", 1), ("成府路30—34号", 1), ("成府路32号", 1), ("成府路33号", NONE),
-    ("成府路28-30号", AMBIGUOUS), ("成府路36号之3", 2), ("成府路36-3号", 2), ("成府路三十六号附三号", 2), ("成府路36号附4号", NONE),
-    ("成府路38号甲", 3), ("成府路甲三十八号", 3), ("成府路38甲号", 3), ("成府路38号", 4), ("成府路乙38号", NONE),
-    ("和平里12号院3-2-301", 5), ("和平里12号院3号楼301", 5), ("和平里十二号院三号楼二单元三〇一室", 5), ("和平里12号3楼2单元301室", 5),
-    ("和平里12号院", AMBIGUOUS), ("和平里12号院4号楼2单元301室", NONE), ("和平里12号院3号楼1单元301室", NONE), ("望月弄5号", 6),
-    ("月弄5号", 7), ("望汀街道望月弄5号", 6), ("新月弄5号", NONE), ("天通苑北一区3号楼", 8), ("天通苑北1区3栋", 8), ("天通苑北二区三号楼", 9),
-    ("天通苑北三区3号楼", NONE), ("天通苑3号楼", NONE), ("昌平区回龙观镇史各庄村3组12号", 10), ("史各庄村三组13号", NONE),
-    ("天堂软件园ａ座１６０２ｃ室", 11), ("天堂软件园B座1602C", 12), ("天堂软件园C座1602C", NONE), ("碑林区东大街1号", 13), ("东大街1号", 13),
-    ("西安市碑林区东大街一号", 13), ("雁塔区东大街1号", NONE), ("解放西路3号", 14), ("重庆市江北区解放西路3号", 14), ("解放东路3号", NONE),
-    ("乡村路8号", 15), ("镇东路8号", 16), ("上虞区百官街道镇东路8号", 16), ("文一西路100号", 17), ("文一西路一〇〇号", 17),
-    ("文一西路一百号", 17), ("文二西路100号", NONE), ("朝阳区八里庄街道八里庄北里3号楼", 18), ("八里庄北里3栋", 18), ("八里庄南里3号楼", NONE),
-    ("学院路15号", 19), ("学院南路15号", 20), ("学院路15号乙", 21), ("学院路乙15号", 21), ("学院北路15号", NONE), ("建国门外大街丙12号", 22),
-    ("建国门外大街12号丙", 22), ("建国门外大街12号", NONE), ("三里河1区7栋1单元102室", 23), ("三里河一区7-1-102", 23), ("三里河二区7栋1门102", NONE),
-    ("四新村9号", 24), ("四新村九号", 24), ("五新村9号", NONE), ("中关村北2条13号", 25), ("中关村北三条13号", NONE), ("东渚街道和平路1号", 26),
-    ("西渚镇和平路1号", 27), ("和平路1号", AMBIGUOUS), ("南渚镇和平路1号", NONE), ("三元桥路1号楼101", 28), ("三元桥路101室", AMBIGUOUS),
-    ("清华大学紫荆公寓3号楼", 30), ("海淀区清华大学紫荆公寓3号楼", 30), ("28号", NONE), ("", NONE), ("？？", NONE), ("成府路", AMBIGUOUS),
-    ("成府路与学院路交叉口", NONE), ("12-34", NONE),
-]  # fmt: skip
+    ("成府路贰拾捌号", 0),
+    ("成府路二十八号", 0),
+    ("成府路廿八号", 0),
+    ("成府路28", 0),
+    ("成府路 28 号", 0),
+    ("成府路28號", 0),
+    ("北京市海淀区成府路28号(东门)", 0),
+    ("成府路28号三楼", 0),
+    ("成府路28号301室", 0),
+    ("成府路128号", NONE),
+    ("成府路29号", NONE),
+    ("成府路28弄", NONE),
+    ("成府路甲28号", NONE),
+    ("成府路30-34号", 1),
+    ("成府路30—34号", 1),
+    ("成府路32号", 1),
+    ("成府路33号", NONE),
+    ("成府路28-30号", AMBIGUOUS),
+    ("成府路36号之3", 2),
+    ("成府路36-3号", 2),
+    ("成府路三十六号附三号", 2),
+    ("成府路36号附4号", NONE),
+    ("成府路38号甲", 3),
+    ("成府路甲三十八号", 3),
+    ("成府路38甲号", 3),
+    ("成府路38号", 4),
+    ("成府路乙38号", NONE),
+    ("和平里12号院3-2-301", 5),
+    ("和平里12号院3号楼301", 5),
+    ("和平里十二号院三号楼二单元三〇一室", 5),
+    ("和平里12号3楼2单元301室", 5),
+    ("和平里12号院", AMBIGUOUS),
+    ("和平里12号院4号楼2单元301室", NONE),
+    ("和平里12号院3号楼1单元301室", NONE),
+    ("望月弄5号", 6),
+    ("月弄5号", 7),
+    ("望汀街道望月弄5号", 6),
+    ("新月弄5号", NONE),
+    ("天通苑北一区3号楼", 8),
+    ("天通苑北1区3栋", 8),
+    ("天通苑北二区三号楼", 9),
+    ("天通苑北三区3号楼", NONE),
+    ("天通苑3号楼", NONE),
+    ("昌平区回龙观镇史各庄村3组12号", 10),
+    ("史各庄村三组13号", NONE),
+    ("天堂软件园ａ座１６０２ｃ室", 11),
+    ("天堂软件园B座1602C", 12),
+    ("天堂软件园C座1602C", NONE),
+    ("碑林区东大街1号", 13),
+    ("东大街1号", 13),
+    ("西安市碑林区东大街一号", 13),
+    ("雁塔区东大街1号", NONE),
+    ("解放西路3号", 14),
+    ("重庆市江北区解放西路3号", 14),
+    ("解放东路3号", NONE),
+    ("乡村路8号", 15),
+    ("镇东路8号", 16),
+    ("上虞区百官街道镇东路8号", 16),
+    ("文一西路100号", 17),
+    ("文一西路一〇〇号", 17),
+    ("文一西路一百号", 17),
+    ("文二西路100号", NONE),
+    ("朝阳区八里庄街道八里庄北里3号楼", 18),
+    ("八里庄北里3栋", 18),
+    ("八里庄南里3号楼", NONE),
+    ("学院路15号", 19),
+    ("学院南路15号", 20),
+    ("学院路15号乙", 21),
+    ("学院路乙15号", 21),
+    ("学院北路15号", NONE),
+    ("建国门外大街丙12号", 22),
+    ("建国门外大街12号丙", 22),
+    ("建国门外大街12号", NONE),
+    ("三里河1区7栋1单元102室", 23),
+    ("三里河一区7-1-102", 23),
+    ("三里河二区7栋1门102", NONE),
+    ("四新村9号", 24),
+    ("四新村九号", 24),
+    ("五新村9号", NONE),
+    ("中关村北2条13号", 25),
+    ("中关村北三条13号", NONE),
+    ("东渚街道和平路1号", 26),
+    ("西渚镇和平路1号", 27),
+    ("和平路1号", AMBIGUOUS),
+    ("南渚镇和平路1号", NONE),
+    ("三元桥路1号楼101", 28),
+    ("三元桥路101室", AMBIGUOUS),
+    ("清华大学紫荆公寓3号楼", 30),
+    ("海淀区清华大学紫荆公寓3号楼", 30),
+    ("28号", NONE),
+    ("", NONE),
+    ("？？", NONE),
+    ("成府路", AMBIGUOUS),
+    ("成府路与学院路交叉口", NONE),
+    ("12-34", NONE),
+]
 
 
 def by_hand() -> Table:

@@ -38,7 +38,7 @@ _SIMPLIFIED = (
     "牍狭猎珏珐玛玑珑叠痴皑眦睑砀矶禄税窑窜笋签篱绛绽缉缙缨罂羟翘耧聋胆艳刍茎苇苍荫荡蓟芗蔼蕲藓蛎裤袜讼诏谅谕谧贲赏轴辋舆径逦郏邬钊钧钵锐锌锡镀熔"
     "铠铧镰铛阙阐霁颂顿颐颢飘馔驭驳驹骞"
 )
-_BRACKETS = {**dict.fromkeys("〔［【「『《〈{[", "("), **dict.fromkeys("〕］】」』》〉}]", ")")}
+_BRACKETS = {**dict.fromkeys("〔［【「『《〈", "("), **dict.fromkeys("〕］】」』》〉", ")")}
 _DASHES = dict.fromkeys("‐‑‒–—―−─~〜～﹣", "-")
 _TABLE = str.maketrans(dict(zip(_TRADITIONAL, _SIMPLIFIED, strict=True)) | _BRACKETS | _DASHES)
 
@@ -68,7 +68,7 @@ _REWRITING = (
     (re.compile(r"no\.?[^\S\n]*(?=\d)"), ""),
     # Two numbers stay two when the blank between them goes.
     (re.compile(rf"(?<=\d){_APART}(?=[0-9a-z])|(?<=[a-z]){_APART}(?=\d)|(?<=\d)[^\S\n]+(?=[0-9a-z])"), "-"),
-    (re.compile(r"(?:[^\S\n]|[,.;:、，。；：·'\"`()…_*/\\|!?])+"), ""),
+    (re.compile(r"(?:[^\S\n]|[,.;:、，。；：·'\"`()<>{}…_*/\\|!?\[\]])+"), ""),
     (re.compile(rf"(?m)^\d{{6}}-?(?=[一-鿿]{{2}})(?!{WORD})"), ""),  # a postcode
 )
 _NUMERAL = re.compile(
