@@ -195,14 +195,9 @@ def test_a_community_only_lowers_the_score_and_tells_namesakes_apart() -> None:
 
 def test_ranges() -> None:
     index = AddressIndex(["和平路12-16号", "和平路14号", "12-14-18 Main St", "和平路20号1室", "和平路22号1室"])
-    found = {
-        text: index.find(text)[:2]
-        for text in ("和平路12号", "和平路14号", "和平路13号", "和平路12—16号", "18 main street")
-    }
-    assert found == {
-        "和平路12号": (0, "address"), "和平路14号": (1, "address"), "和平路13号": (-1, "none"), "和平路12—16号": (0, "address"),
-        "18 main street": (2, "address"),
-    }  # fmt: skip
+    expected = {"和平路12号": 0, "和平路14号": 1, "和平路13号": -1, "和平路12—16号": 0, "18 main street": 2}
+    assert {text: index.find(text).row for text in expected} == expected
+    assert index.find("和平路13号").how == "none"
     assert index.find("和平路20-22号1室")[1:] == ("ambiguous", 0.0, (3, 4))
 
 
