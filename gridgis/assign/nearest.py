@@ -53,17 +53,21 @@ def nearest_houses(
     Points against points go through scipy's cKDTree. Of footprints the k nearest inner points are tried, k growing
     until the next one is too far away to belong to a nearer house, and distances are those of the shapes.
     """
-    start, person = _projected(points, source, metric)
-    goal, housed = _projected(houses, target, metric)
+    start, person = _places(points, source, metric)
     row, distance = np.full(len(points), -1), np.full(len(points), np.nan)
     tied = np.zeros(len(points), dtype=bool)
     nothing = np.zeros(0, dtype=np.int64)
-    if len(start) == 0 or len(goal) == 0:
-        return Nearest(row, distance, tied, (nothing, nothing))
-    if (shapely.get_type_id(goal) == shapely.GeometryType.POINT).all():
-        found = _of_points(shapely.get_coordinates(start), shapely.get_coordinates(goal), within)
+    found = None
+    if (shapely.get_dimensions(houses) > 0).any():
+        shapes, housed = _projected(houses, target, metric)
+        if len(start) and len(shapes):
+            found = _of_footprints(start, shapes, within)
     else:
-        found = _of_footprints(start, goal, within)
+        goal, housed = _places(houses, target, metric)
+        if len(start) and len(goal):
+            found = _of_points(start, goal, within)
+    if found is None:
+        return Nearest(row, distance, tied, (nothing, nothing))
     near = found.row >= 0
     row[person[near]], distance[person[near]] = housed[found.row[near]], found.distance[near]
     tied[person] = found.tied
@@ -72,10 +76,27 @@ def nearest_houses(
     return Nearest(row, distance, tied, (which[order], which_row[order]))
 
 
+def _there(shapes: Shapes) -> Ints:
+    return np.flatnonzero(~(shapely.is_missing(shapes) | shapely.is_empty(shapes)))
+
+
+def _places(shapes: Shapes, source: pyproj.CRS, metric: pyproj.CRS) -> tuple[Floats, Ints]:
+    """x and y in metres of points (of other shapes their centres) and their rows, of all that have a place."""
+    rows = _there(shapes)
+    kept = shapes[rows]
+    if not (shapely.get_type_id(kept) == shapely.GeometryType.POINT).all():
+        kept = shapely.centroid(kept)
+    xy: Floats = shapely.get_coordinates(kept)
+    if source != metric:
+        xy = np.column_stack(crs.transformer(source, metric).transform(xy[:, 0], xy[:, 1]))
+    sound = np.isfinite(xy).all(axis=1)
+    return xy[sound], rows[sound]
+
+
 def _projected(shapes: Shapes, source: pyproj.CRS, metric: pyproj.CRS) -> tuple[Shapes, Ints]:
-    """The shapes in metres and their rows, without those that are missing, empty or not to be held by the CRS."""
-    rows = np.flatnonzero(~(shapely.is_missing(shapes) | shapely.is_empty(shapes)))
-    moved: Shapes = shapely.force_2d(crs.project(shapes[rows], source, metric))
+    """The shapes in metres and their rows, of all that have a place."""
+    rows = _there(shapes)
+    moved: Shapes = crs.project(shapes[rows], source, metric)
     sound = np.isfinite(shapely.bounds(moved)).all(axis=1)
     return moved[sound], rows[sound]
 
@@ -92,37 +113,32 @@ def _of_points(start: Floats, goal: Floats, within: float) -> Nearest:
     return Nearest(np.where(near, nearest[:, 0], -1), np.where(near, metres[:, 0], np.nan), tied, ties)
 
 
-def _of_footprints(start: Shapes, goal: Shapes, within: float) -> Nearest:
-    xy, centre = shapely.get_coordinates(start), shapely.point_on_surface(goal)
-    middle = shapely.get_coordinates(centre)
-    radius = shapely.hausdorff_distance(centre, goal)
-    tree, most = cKDTree(middle, balanced_tree=False), float(radius.max())
+def _of_footprints(start: Floats, goal: Shapes, within: float) -> Nearest:
+    points, inner = shapely.points(start), shapely.point_on_surface(goal)
+    radius: Floats = shapely.hausdorff_distance(inner, goal)
+    tree, most = cKDTree(shapely.get_coordinates(inner), balanced_tree=False), float(radius.max())
     pairs: list[tuple[Ints, Ints, Floats]] = []
-    open_ = np.arange(len(start))
-    for k in _TRIED:
-        if not len(open_):
+    left = np.arange(len(start))
+    for k in (min(k, len(goal)) for k in _TRIED):
+        if not len(left):
             break
-        k = min(k, len(goal))
-        metres, rows = (a.reshape(len(open_), k) for a in tree.query(
-            xy[open_], k=k, distance_upper_bound=within + most + 2 * EQUAL_M
-        ))  # fmt: skip
-        # The nearest house is no further than the nearest inner point, so that one beyond that need not be measured.
-        reach = np.minimum(metres[:, 0], within) + EQUAL_M
-        last = metres[:, -1]
-        done = ~np.isfinite(last) | (last - most > reach) | (k == len(goal))
-        point, column = np.nonzero(metres - np.append(radius, 0.0)[rows] <= reach[:, None])
-        point, row = open_[point], rows[point, column]
-        kept = np.isin(point, open_[done])
-        pairs.append(_measured(start, goal, point[kept], row[kept]))
-        open_ = open_[~done]
-    if len(open_):
-        point, row = shapely.STRtree(goal).query(start[open_], predicate="dwithin", distance=within + EQUAL_M)
-        pairs.append(_measured(start, goal, open_[point], row))
+        metres, rows = tree.query(start[left], k=range(1, k + 1), distance_upper_bound=within + most + 2 * EQUAL_M)
+        any_ = np.isfinite(metres[:, 0])
+        left, metres, rows = left[any_], metres[any_], rows[any_]
+        # The first is measured; of the others those that can be as near, for all of them if the last one cannot.
+        first = shapely.distance(points[left], goal[rows[:, 0]])
+        reach = np.minimum(first, within) + EQUAL_M
+        done = ~np.isfinite(metres[:, -1]) | (metres[:, -1] - most > reach) | (k == len(goal))
+        pairs.append((left[done], rows[done, 0], first[done]))
+        near = metres[:, 1:] - np.append(radius, 0.0)[rows[:, 1:]] <= reach[:, None]
+        at, column = np.nonzero(near & done[:, None])
+        point, row = left[at], rows[at, column + 1]
+        pairs.append((point, row, shapely.distance(points[point], goal[row])))
+        left = left[~done]
+    if len(left):
+        point, row = shapely.STRtree(goal).query(points[left], predicate="dwithin", distance=within + EQUAL_M)
+        pairs.append((left[point], row, shapely.distance(points[left[point]], goal[row])))
     return _best(len(start), *(np.concatenate(parts) for parts in zip(*pairs, strict=True)), within=within)
-
-
-def _measured(start: Shapes, goal: Shapes, point: Ints, row: Ints) -> tuple[Ints, Ints, Floats]:
-    return point, row, shapely.distance(start[point], goal[row])
 
 
 def _best(size: int, point: Ints, row: Ints, metres: Floats, *, within: float) -> Nearest:
