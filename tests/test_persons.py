@@ -183,6 +183,32 @@ def test_a_person_in_a_footprint_is_at_no_distance() -> None:
     assert found["house_distance_m"].iloc[[0, 2]].tolist() == [0, 3]
 
 
+def test_who_stands_in_a_building_belongs_to_its_houses() -> None:
+    buildings = gpd.GeoDataFrame(
+        {"code": ["A", "B", "C"]},
+        geometry=[shapely.box(0, 0, 100, 10), shapely.box(0, 12, 10, 20), shapely.box(200, 0, 210, 10)],
+        crs=shapes.METRES,
+    )
+    at = [(2, 5), (98, 5), (5, 12), (98, 5), None, (150, 0)]
+    points = [None if p is None else shapely.Point(p) for p in at]
+    houses = gpd.GeoDataFrame(
+        {"code": ["a1", "a2", "b1", "a3", "c1", "x"], "building": ["A", "A", "B", "A", "C", None]},
+        geometry=gpd.GeoSeries(points, crs=shapes.METRES),
+    )
+    spots = [(5, 9), (45, 5), (90, 5), (205, 5), (150, 5), (300, 300)]
+    persons = gpd.GeoDataFrame(
+        {"id": range(6)}, geometry=gpd.points_from_xy(*zip(*spots, strict=True)), crs=shapes.METRES
+    )
+    found = assign_persons(persons.to_crs(4326), houses, buildings=buildings)
+    # The first is nearer to b1, which is in another building; c1 has no place, and is the only one of its building.
+    assert found["house"].tolist() == ["a1", "a1", None, "c1", "x", None]
+    assert found["house_candidates"].tolist() == [None, None, "a2;a3", None, None, None]
+    assert found["house_how"].tolist() == ["nearest", "nearest", "ambiguous", "nearest", "nearest", "none"]
+    assert assign_persons(persons, houses)["house"].tolist()[:2] == ["b1", None]
+    bare = pd.DataFrame(houses.drop(columns="geometry"))
+    assert assign_persons(persons, bare, buildings=buildings)["house_candidates"].tolist()[:1] == ["a1;a2;a3"]
+
+
 # --- households -------------------------------------------------------------------------------------------------------
 
 

@@ -76,6 +76,25 @@ def nearest_houses(
     return Nearest(row, distance, tied, (which[order], which_row[order]))
 
 
+def nearest_inside(
+    points: Shapes, source: pyproj.CRS, houses: Shapes, target: pyproj.CRS, metric: pyproj.CRS, pairs: tuple[Ints, Ints]
+) -> Nearest:
+    """Of the houses that come into question for each point (`pairs`: point, row of the house) the nearest, however far.
+
+    The only one is taken without a place; where there are several, those without a place are as near as the nearest.
+    """
+    point, row = pairs
+    start, goal = np.full((len(points), 2), np.nan), np.full((len(houses), 2), np.nan)
+    for xy, shapes, system in ((start, points, source), (goal, houses, target)):
+        places, rows = _places(shapes, system, metric)
+        xy[rows] = places
+    metres = np.hypot(*(start[point] - goal[row]).T)
+    least = np.full(len(points), np.inf)
+    np.fmin.at(least, point, metres)
+    least[np.isinf(least)] = 0.0
+    return _best(len(points), point, row, np.where(np.isnan(metres), least[point], metres), within=np.inf)
+
+
 def _there(shapes: Shapes) -> Ints:
     return np.flatnonzero(~(shapely.is_missing(shapes) | shapely.is_empty(shapes)))
 

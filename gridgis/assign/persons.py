@@ -8,11 +8,12 @@ from collections.abc import Iterable
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs
 from gridgis.assign.addresses import CANDIDATES, WEAK_SCORE, AddressIndex
-from gridgis.assign.nearest import nearest_houses
+from gridgis.assign.nearest import Nearest, nearest_houses, nearest_inside
 from gridgis.errors import GridgisWarning, InputError, SchemaError
 from gridgis.schema import codes_as_text, ids_of
 
@@ -26,6 +27,7 @@ def assign_persons(
     houses: pd.DataFrame,
     *,
     within: float = 30.0,
+    buildings: gpd.GeoDataFrame | None = None,
     compounds: pd.DataFrame | None = None,
     place: str = "",
 ) -> pd.DataFrame:
@@ -39,6 +41,9 @@ def assign_persons(
         With unique `code`, and `address` and points or footprints where those are to be used.
     within : float
         Metres: by place, a house is taken no further away than this. A person inside a footprint is at 0 m.
+    buildings : GeoDataFrame, optional
+        With `code` and footprints: by place, who stands in a building belongs to the nearest of its houses (those with
+        this `building`), however far, and to no other.
     compounds : DataFrame, optional
         With `name` and `address`: housing estates, so that 望汀府4栋 is found as 兰桥路40弄4号.
     place : str
@@ -93,6 +98,8 @@ def assign_persons(
     order = np.argsort(codes.astype(str), kind="stable")
     found = _Found(persons, codes[order])
     _by_address(found, persons, houses.iloc[order], _estates(compounds), place)
+    if buildings is not None:
+        _by_building(found, persons, houses.iloc[order], buildings)
     _by_place(found, persons, houses.iloc[order], within)
     out = persons.copy()
     for name, values in found.columns().items():
@@ -249,7 +256,7 @@ def _by_place(found: _Found, persons: pd.DataFrame, houses: pd.DataFrame, within
     """Fill in, for persons without a house and without doubt so far, the nearest house."""
     if not (isinstance(persons, gpd.GeoDataFrame) and isinstance(houses, gpd.GeoDataFrame)):
         return
-    which = np.flatnonzero(found.open() & ~(persons.geometry.isna() | persons.geometry.is_empty).to_numpy())
+    which = _placed(found, persons)
     if not len(which) or (houses.geometry.isna() | houses.geometry.is_empty).all():
         return
     near = nearest_houses(
@@ -257,6 +264,41 @@ def _by_place(found: _Found, persons: pd.DataFrame, houses: pd.DataFrame, within
         np.asarray(houses.geometry.array, dtype=object), crs.require_crs(houses, "houses"),
         crs.metric_crs(houses), within,
     )  # fmt: skip
+    _take(found, which, near)
+
+
+def _by_building(found: _Found, persons: pd.DataFrame, houses: pd.DataFrame, buildings: gpd.GeoDataFrame) -> None:
+    """Fill in, for persons without a house and without doubt so far, the nearest house of the building they are in."""
+    if not (isinstance(persons, gpd.GeoDataFrame) and "building" in houses.columns):
+        return
+    which = _placed(found, persons)
+    source, ground = crs.require_crs(persons, "persons"), crs.require_crs(buildings, "buildings")
+    points = np.asarray(persons.geometry.array, dtype=object)[which]
+    footprints = np.asarray(buildings.geometry.array, dtype=object)
+    point, building = shapely.STRtree(footprints).query(crs.project(points, source, ground), predicate="intersects")
+    inside = pd.DataFrame({"point": point, "building": unique_codes(buildings, "buildings")[building]})
+    homes = pd.DataFrame({"building": codes_as_text(houses["building"]).to_numpy(), "row": np.arange(len(houses))})
+    pairs = inside.merge(homes[homes["building"].notna()], on="building").sort_values(["point", "row"])
+    if not len(pairs):
+        return
+    nowhere: Texts = np.full(len(houses), None, dtype=object)
+    placed = isinstance(houses, gpd.GeoDataFrame)
+    near = nearest_inside(
+        points, source, np.asarray(houses.geometry.array, dtype=object) if placed else nowhere,
+        crs.require_crs(houses, "houses") if placed else source, crs.metric_crs(buildings),
+        (pairs["point"].to_numpy(), pairs["row"].to_numpy()),
+    )  # fmt: skip
+    _take(found, which, near)
+
+
+def _placed(found: _Found, persons: gpd.GeoDataFrame) -> Ints:
+    """Persons without a house and without doubt so far who have a place."""
+    there = ~(persons.geometry.isna() | persons.geometry.is_empty).to_numpy()
+    return np.flatnonzero(found.open() & there)
+
+
+def _take(found: _Found, which: Ints, near: Nearest) -> None:
+    """The nearest houses of these persons, and the doubt where several are as near."""
     taken = (near.row >= 0) & ~near.tied
     found.how[which[taken]], found.how[which[near.tied]] = "nearest", "ambiguous"
     found.row[which[taken]], found.distance[which[taken]] = near.row[taken], near.distance[taken]

@@ -87,6 +87,7 @@ def buildings_command(
     show_default=True,
     help="按位置找房屋的距离 metres",
 )
+@click.option("--buildings", help="楼栋轮廓 footprints: who stands in one belongs to its houses")
 @click.option("--compounds", help="小区名称和地址 housing estates: their names stand for their addresses")
 @click.option("--place", default="", help="房屋都在哪里 the areas of all houses, as 晴岚市渚南区望汀街道")
 @options.output
@@ -95,6 +96,7 @@ def persons_command(
     persons: str,
     houses: str,
     within: float,
+    buildings: str | None,
     compounds: str | None,
     place: str,
     output: Path,
@@ -115,6 +117,7 @@ def persons_command(
         read(persons, table="person", crs=crs, datum=datum, rename=options.renaming(renames)),
         read(houses, table="house", crs=crs),
         within=within,
+        buildings=options.read_optional(buildings, "building", crs=crs),
         compounds=options.read_optional(compounds, "compound", crs=crs),
         place=place,
     )
