@@ -39,8 +39,9 @@ _SIMPLIFIED = (
     "铠铧镰铛阙阐霁颂顿颐颢飘馔驭驳驹骞"
 )
 _BRACKETS = {**dict.fromkeys("〔［【「『《〈", "("), **dict.fromkeys("〕］】」』》〉", ")")}
-_DASHES = dict.fromkeys("‐‑‒–—―−─~〜～﹣", "-")
-_TABLE = str.maketrans(dict(zip(_TRADITIONAL, _SIMPLIFIED, strict=True)) | _BRACKETS | _DASHES)
+_DASHES = dict.fromkeys("‐‑‒–—―−─〜", "-")
+_STRAY = dict.fromkeys(map(chr, range(0x300, 0x370)), "")  # accents that stand on no letter
+_TABLE = str.maketrans(dict(zip(_TRADITIONAL, _SIMPLIFIED, strict=True)) | _BRACKETS | _DASHES | _STRAY)
 
 #: What a numbered part of a Chinese address may be called, and what it is kept as.
 KINDS = {
@@ -63,12 +64,13 @@ _CHINESE = re.compile(r"[一-鿿]")
 _APART = r"[^\S\n]*[ ,.;:、，。；：·/\\()]+[^\S\n]*"
 #: Each is done to all addresses at once, a line each, in this order.
 _REWRITING = (
+    (re.compile("~"), "-"),
     # What is said about an address, and is no part of it: (原12号), (靠近北门).
     (re.compile(r"\((?:原|旧|老门|近|靠|临|对面|旁|曾|即|附近)[^()\n]*\)"), ""),
-    (re.compile(r"no\.?[^\S\n]*(?=\d)"), ""),
     # Two numbers stay two when the blank between them goes.
     (re.compile(rf"(?<=\d){_APART}(?=[0-9a-z])|(?<=[a-z]){_APART}(?=\d)|(?<=\d)[^\S\n]+(?=[0-9a-z])"), "-"),
     (re.compile(r"(?:[^\S\n]|[,.;:、，。；：·'\"`()<>{}…_*/\\|!?\[\]])+"), ""),
+    (re.compile(rf"no-?(?=[\d{_NUMERALS}])"), ""),
     (re.compile(rf"(?m)^\d{{6}}-?(?=[一-鿿]{{2}})(?!{WORD})"), ""),  # a postcode
 )
 _NUMERAL = re.compile(
@@ -81,7 +83,7 @@ _CHEQUE = dict(zip("壹贰叁肆伍陆柒捌玖拾佰", "一二三四五六七�
 _ON_CHEQUE = re.compile(rf"[{''.join(_CHEQUE)}零]{{2,}}(?={WORD})")
 _ZERO = re.compile(r"(?<=\d)[〇零○]+(?=\d)")
 _ORDINAL = re.compile(rf"第(?=\d+{WORD})")
-_BESIDE = re.compile(r"(\d+)号?[附之](\d+)号?")
+_BESIDE = re.compile(rf"(\d+)号?[附之](\d+)号?(?![\d{_NUMERALS}])")
 _STEM_ALONE = re.compile(rf"(?<![\da-z])[{_STEM}](?=栋|幢|座|楼|单元|门|号楼)")
 _STEM_BEFORE = re.compile(rf"(?<!\d)([{_STEM}])(\d+)(?=号)")
 _STEM_AFTER = re.compile(rf"(\d+)号([{_STEM}])(?!栋|幢|座|楼|单元|门)")
