@@ -164,9 +164,9 @@ def _chinese(lines: str) -> str:
     lines = _ON_CHEQUE.sub(lambda found: "".join(_CHEQUE.get(c, c) for c in found[0]), lines)
     lines = _NUMERAL.sub(lambda found: _number(found[0]), lines)
     lines = _ZERO.sub(lambda found: "0" * len(found[0]), lines)
-    lines = _ORDINAL.sub("", lines)
     lines = _BESIDE.sub(r"\1-\2号", lines)
     lines = _STEM_ALONE.sub(lambda found: str(_STEM.index(found[0]) + 1), lines)
+    lines = _ORDINAL.sub("", lines)
     lines = _STEM_BEFORE.sub(r"\2\1", lines)
     return _STEM_AFTER.sub(r"\1\2号", lines)
 
