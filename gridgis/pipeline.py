@@ -126,7 +126,7 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
         tables["houses"] = _inside(houses_of_buildings(tables["buildings"]), tables["boundary"])
     if tables["houses"] is not None and tables["persons"] is not None:
         # Before anything is counted: a person whose address or place tells the house counts as one with its code.
-        tables["persons"] = assign_persons(tables["persons"], tables["houses"])
+        tables["persons"] = assign_persons(tables["persons"], tables["houses"], compounds=tables["compounds"])
     return tables
 
 

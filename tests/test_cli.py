@@ -188,14 +188,15 @@ def test_assign_and_chain_on_the_sample(
     assert read(footprints)["grid_share"].between(0, 1).all()
     persons = tmp_path / "persons.parquet"
     arguments = ("persons", sample / "persons.parquet", "--houses", sample / "houses.csv", "-o", persons)
-    assert gridgis("assign", *arguments) == 0
+    estates = ("--compounds", sample / "compounds.geojson")
+    assert gridgis("assign", *arguments, *estates, "--place", "晴岚市渚南区望汀街道") == 0
     counts = json.loads((sample / "truth.json").read_text("utf-8"))["counts"]
     how = pd.read_parquet(persons)["house_how"].value_counts()
     assert how["code"] == counts["persons_by_way"]["code"]
     assert how["none"] + how["ambiguous"] == counts["chain"]["person_house_broken"]
     capsys.readouterr()
     chained = ("--persons", sample / "persons.parquet", "--houses", sample / "houses.csv", "--grids", plan)
-    assert gridgis("chain", *chained, "--json") == 1
+    assert gridgis("chain", *chained, *estates, "--json") == 1
     assert len(json.loads(capsys.readouterr().out)["breaks"]) == counts["chain"]["breaks"]
 
 

@@ -197,31 +197,46 @@ def buildings_command(
     show_default=True,
     help="按位置找房屋的距离 metres",
 )
+@click.option("--buildings", help="楼栋轮廓 footprints: who stands in one belongs to its houses")
+@click.option("--compounds", help="小区名称和地址 housing estates: their names stand for their addresses")
+@click.option("--place", default="", help="房屋都在哪里 the areas of all houses, as 晴岚市渚南区望汀街道")
 @options.output
 @options.reading
 def persons_command(
     persons: str,
     houses: str,
     within: float,
+    buildings: str | None,
+    compounds: str | None,
+    place: str,
     output: Path,
     crs: str | None,
     datum: str | None,
     renames: Sequence[str],
 ) -> None:
-    """人员落户：按房屋编码，其次地址，再次位置；不猜。
+    """人员落户：按房屋编码，其次地址，再次位置；不猜，拿不准的列出候选。
 
-    Adds house, house_how (code, address, nearest, ambiguous, none), house_score and house_distance_m.
+    Adds house, house_how (code, address, nearest, ambiguous, none), house_score, house_distance_m and
+    house_candidates. Where persons have a column household, households whose persons are in several houses are told.
     """
-    from gridgis.assign.persons import assign_persons
+    from gridgis.assign.persons import assign_persons, households_of
+    from gridgis.errors import name_ids
     from gridgis.files import read, write
 
     result = assign_persons(
         read(persons, table="person", crs=crs, datum=datum, rename=options.renaming(renames)),
         read(houses, table="house", crs=crs),
         within=within,
+        buildings=options.read_optional(buildings, "building", crs=crs),
+        compounds=options.read_optional(compounds, "compound", crs=crs),
+        place=place,
     )
     write(result, output)
     _echo_how(result, "house_how")
+    if "household" in result.columns:
+        apart = households_of(result).query("contradicts")["code"]
+        if len(apart):
+            click.echo(f"一户住在几处 households in several houses: {name_ids(apart)}")
     options.echo_written(output)
 
 

@@ -84,7 +84,7 @@ def command(
     homes = options.read_optional(houses, "house", crs=crs)
     people = options.read_optional(persons, "person", crs=crs)
     if homes is not None and people is not None:
-        people = _at_home(people, homes)
+        people = _at_home(people, homes, options.read_optional(compounds, "compound", crs=crs))
     tables = {
         "boundary": options.read_place(boundary, "boundary", crs=crs, datum=datum, rename=options.renaming(renames)),
         "barriers": options.read_place(barriers, "barrier", crs=crs),
@@ -120,12 +120,12 @@ def _norm(profile: str | None, households: float | None, tolerance: float | None
     return norm if tolerance is None else replace(norm, tolerance=tolerance)
 
 
-def _at_home(persons: pd.DataFrame, houses: pd.DataFrame) -> pd.DataFrame:
+def _at_home(persons: pd.DataFrame, houses: pd.DataFrame, compounds: pd.DataFrame | None) -> pd.DataFrame:
     """The persons whose house is found by code, address or place; the count of the others is told."""
     from gridgis.assign.persons import assign_persons
     from gridgis.pipeline import housed
 
-    found = housed(assign_persons(persons, houses))
+    found = housed(assign_persons(persons, houses, compounds=compounds))
     if len(found) < len(persons):
         lost = len(persons) - len(found)
         click.echo(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 @click.option("--persons", required=True, help="人员 persons")
 @click.option("--houses", required=True, help="房屋 houses")
 @click.option("--buildings", help="楼栋 buildings")
+@click.option("--compounds", help="小区名称和地址 housing estates: their names stand for their addresses")
 @click.option("--grids", required=True, help="网格 grids")
 @click.option(
     "--within", type=click.FloatRange(min=0), default=0.0, show_default=True, help="界外多少米内的房屋归最近网格 metres"
@@ -31,6 +32,7 @@ def command(
     persons: str,
     houses: str,
     buildings: str | None,
+    compounds: str | None,
     grids: str,
     within: float,
     public: Path | None,
@@ -46,6 +48,7 @@ def command(
     profile) are hidden.
     """
     from gridgis.assign.chain import chain
+    from gridgis.assign.persons import assign_persons
     from gridgis.assign.shift import warn_of_shift
     from gridgis.assign.totals import public_totals
     from gridgis.files import read, write
@@ -54,8 +57,11 @@ def command(
     parameters = Profile.load(profile).parameters
     homes, ground = read(houses, table="house", crs=crs), options.read_place(grids, "grid", crs=crs)
     warn_of_shift(homes, ground, houses)
-    built = options.read_optional(buildings, "building", crs=crs)
-    result = chain(read(persons, table="person", crs=crs), homes, ground, built, within=within)
+    built, estates = (
+        options.read_optional(f, t, crs=crs) for f, t in ((buildings, "building"), (compounds, "compound"))
+    )
+    people = assign_persons(read(persons, table="person", crs=crs), homes, compounds=estates)
+    result = chain(people, homes, ground, built, within=within)
     if output is not None:
         options.echo_written(_write(result, output))
     if public is not None:
