@@ -22,6 +22,8 @@ _GROUNDS = ("area", "walkable", "streets", "buildings")
 _OPS = (">=", "<=", "==", "between", "approx", "exists")
 _FRACTIONS = ("full_share", "street_passed", "about")
 _ABOVE_ZERO = ("sight_m", "gap_s", "max_speed_mps", "m2_per_household", "storeys_default")
+_CLASSES = ("river", "railway", "expressway", "main", "secondary", "lane", "wall")
+_ORDERS = ("path", "north")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -69,11 +71,43 @@ class Norm:
     persons: tuple[float, float] | None = None
     tolerance: float = 0.25
     grids_per_community: tuple[int, int] | None = None
+    never_cross: tuple[str, ...] = ()
 
     def target(self, compound_kind: str | None) -> float:
         """Households wanted in a grid of this compound kind; of mixed where the kind has no norm, 0 without any."""
         kinds = self.households
         return float(kinds.get(compound_kind or "mixed", kinds.get("mixed", next(iter(kinds.values()), 0.0))))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the search for a plan pays for. Plain numbers that count against each other; 0 means: of no account.
+
+    load : of the squared deviation from the norm, and of leaving the tolerance, for each grid.
+    compactness : of 1 / compactness - 1 (compactness: Polsby-Popper), for each grid.
+    border : of the price of border over that of a square grid of mean area on lanes.
+    wide_ground : of the square of mean grid areas beyond two, for each grid.
+    compound : price of a metre of border inside a compound, on top of its class.
+    river … wall, no_road : price of a metre of border on a barrier of this class, or on none; above 0, a lane is 1.
+    """
+
+    load: float = 1.0
+    compactness: float = 0.2
+    border: float = 0.7
+    wide_ground: float = 0.05
+    compound: float = 2.0
+    river: float = 0.2
+    railway: float = 0.2
+    expressway: float = 0.2
+    main: float = 0.3
+    secondary: float = 0.6
+    lane: float = 1.0
+    wall: float = 1.0
+    no_road: float = 2.0
+
+    def of_class(self, barrier: str | None) -> float:
+        """Price of a metre of border on a barrier of this class; None: on no barrier."""
+        return float(getattr(self, barrier if barrier in _CLASSES else "no_road"))
 
 
 @dataclass(frozen=True)
@@ -100,8 +134,10 @@ class Profile:
     norm: Norm
     levels: tuple[str, ...] = ("街道", "社区", "网格")
     code: str = "{unit}{n:02d}"
+    code_order: str = "path"
     board_required: tuple[str, ...] = ()
     parameters: Parameters = field(default_factory=Parameters)
+    weights: Weights = field(default_factory=Weights)
     rules: tuple[Rule, ...] = ()
 
     @staticmethod
@@ -143,14 +179,15 @@ class Profile:
             data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ProfileError(f"not valid TOML: {error}", source=source) from error
-        _only(data, ("name", "title", "norm", "levels", "code", "board", "parameters", "rule"), "the file", source)
+        known = ("name", "title", "norm", "levels", "code", "board", "weights", "parameters", "rule")
+        _only(data, known, "the file", source)
         for needed in ("name", "title", "norm"):
             if needed not in data:
                 raise ProfileError(f"{needed!r} is missing", source=source)
         levels, code = _section(data, "levels", source), _section(data, "code", source)
         board = _section(data, "board", source)
         _only(levels, ("names",), "[levels]", source)
-        _only(code, ("template",), "[code]", source)
+        _only(code, ("template", "order"), "[code]", source)
         _only(board, ("required",), "[board]", source)
         return cls(
             name=str(data["name"]),
@@ -158,8 +195,10 @@ class Profile:
             norm=_norm(_section(data, "norm", source), source),
             levels=_words(levels.get("names", list(cls.levels)), "levels.names", source),
             code=_template(code.get("template", cls.code), source),
+            code_order=_one_of(code.get("order", cls.code_order), _ORDERS, "code.order", source),
             board_required=_words(board.get("required", []), "board.required", source),
             parameters=_parameters(_section(data, "parameters", source), source),
+            weights=_weights(_section(data, "weights", source), source),
             rules=_rules(data.get("rule", []), source),
         )
 
@@ -192,6 +231,12 @@ def _words(value: Any, key: str, source: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _one_of(value: Any, choices: tuple[str, ...], key: str, source: str) -> str:
+    if value not in choices:
+        raise ProfileError(f"{key} is unknown", source=source, found=repr(value), wanted=", ".join(choices))
+    return str(value)
+
+
 def _fraction(value: Any, key: str, source: str) -> float:
     number = _positive(value, key, source)
     if number > 1:
@@ -215,7 +260,8 @@ def _range(value: Any, key: str, source: str) -> tuple[float, float]:
 
 
 def _norm(data: Mapping[str, Any], source: str) -> Norm:
-    _only(data, ("households", "persons", "tolerance", "grids_per_community"), "[norm]", source)
+    known = ("households", "persons", "tolerance", "grids_per_community", "never_cross")
+    _only(data, known, "[norm]", source)
     households = data.get("households", {})
     if not isinstance(households, Mapping):
         raise ProfileError("norm.households must be a table of kinds", source=source, found=repr(households))
@@ -232,7 +278,20 @@ def _norm(data: Mapping[str, Any], source: str) -> Norm:
         persons=None if "persons" not in data else _range(data["persons"], "norm.persons", source),
         tolerance=_fraction(data.get("tolerance", Norm.tolerance), "norm.tolerance", source),
         grids_per_community=None if grids is None else (int(grids[0]), int(grids[1])),
+        never_cross=tuple(
+            _one_of(name, _CLASSES, "norm.never_cross", source)
+            for name in _words(data.get("never_cross", []), "norm.never_cross", source)
+        ),
     )
+
+
+def _weights(data: Mapping[str, Any], source: str) -> Weights:
+    _only(data, tuple(f.name for f in fields(Weights)), "[weights]", source)
+    values = {key: _positive(value, f"weights.{key}", source) for key, value in data.items()}
+    zero = [key for key, value in values.items() if value == 0 and key in (*_CLASSES, "no_road")]
+    if zero:
+        raise ProfileError(f"weights.{zero[0]} must be above 0", source=source, found="0", wanted="0.1 for nearly free")
+    return Weights(**values)
 
 
 def _template(value: Any, source: str) -> str:
@@ -269,10 +328,8 @@ def _parameters(data: Mapping[str, Any], source: str) -> Parameters:
 
 def _word(key: str, value: Any, source: str) -> str:
     choices: dict[str, tuple[str, ...]] = {"ground": _GROUNDS, "week_start": _DAYS}
-    if key in choices and value not in choices[key]:
-        raise ProfileError(
-            f"parameters.{key} is unknown", source=source, found=repr(value), wanted=", ".join(choices[key])
-        )
+    if key in choices:
+        _one_of(value, choices[key], f"parameters.{key}", source)
     if key == "timezone":
         try:
             ZoneInfo(str(value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import click
 
 from gridgis.cli import options
@@ -33,8 +35,10 @@ def show_command(name: str) -> None:
     click.echo(f"{shown.name}: {shown.title}")
     click.echo(f"户数标准 households: {dict(norm.households) or '–'}    人数 persons: {norm.persons or '–'}")
     click.echo(f"浮动 tolerance: {norm.tolerance}    每社区网格 grids a community: {norm.grids_per_community or '–'}")
-    click.echo(f"层级 levels: {' > '.join(shown.levels)}    编码 code: {shown.code}")
+    click.echo(f"不可跨越 never across: {', '.join(norm.never_cross) or '–'}")
+    click.echo(f"层级 levels: {' > '.join(shown.levels)}    编码 code: {shown.code}，次序 order: {shown.code_order}")
     click.echo(f"公示牌必填 board: {', '.join(shown.board_required) or '–'}")
+    click.echo(f"权重 weights: {', '.join(f'{k} {v:g}' for k, v in asdict(shown.weights).items())}")
     for key, value in shown.parameters.as_dict().items():
         click.echo(f"  {key} = {value}")
     if shown.rules:
