@@ -27,7 +27,8 @@ from gridgis.profile import Norm, Profile
 from gridgis.schema import check
 
 REASONS = {
-    "locked", "no households", "indivisible block", "isolated", "community mean", "no better cut found",
+    "locked", "no households", "indivisible block", "isolated", "enclave", "cut off by a barrier",
+    "cut off by locked grids", "community mean", "no better cut found",
 }  # fmt: skip
 
 
@@ -282,11 +283,11 @@ def test_ctrl_c_gives_the_best_plan_so_far(monkeypatch: pytest.MonkeyPatch) -> N
     blocks = cells(10, 8, 20)
     calls: list[int] = []
 
-    def interrupted(jobs: object) -> object:
+    def interrupted(jobs: object, timeout: float | None = None) -> object:
         calls.append(1)
         if len(calls) == 1:
             raise KeyboardInterrupt
-        return wait(jobs)  # type: ignore[arg-type]
+        return wait(jobs, timeout)  # type: ignore[arg-type]
 
     monkeypatch.setattr("gridgis.plan.shares.wait", interrupted)
     with pytest.warns(GridgisWarning, match="stopped: this is the best plan so far"):

@@ -24,8 +24,11 @@ TREES_FIRST, TREES = 12, 24
 #: Share of the tolerance from which a deviation is paid for as if it left the tolerance, so that it seldom does.
 INNER_BAND = 0.55
 
-#: Ground of fewer blocks than this is started from several seeds where grids stay off norm; so many in all.
+#: Ground of fewer blocks than this is started from so many seeds.
 SMALL, STARTS = 400, 4
+
+#: Where grids stay off norm that need not, ground is started so often again: small ground, and other ground.
+MORE, MORE_LARGE = 12, 2
 
 #: The machine code is loaded from so many blocks on: that takes longer than to share out a few blocks without it.
 COMPILED_FROM = 500
@@ -84,7 +87,7 @@ class Draft:
         )  # fmt: skip
         self.home = np.full(len(piece.load), -1, dtype=np.int64) if piece.home is None else piece.home
         held = piece.load / target + _HOLD_GROUND * piece.area / mean
-        self.hold: Floats = np.where((self.home >= 0) & (self.home < count), held, 0.0)
+        self.hold: Floats = np.where(self.home >= 0, held, 0.0)
         sizes = (piece.load, piece.area, piece.perimeter)
         ground = ground_of(piece.pairs, piece.metres, piece.cost, sizes, self.home, self.hold)
         self.ground = tuple(self._own(values) for values in ground)
@@ -259,15 +262,18 @@ def share_out(piece: Piece, count: int, target: float, tolerance: float, tools: 
     if count >= len(piece.load):
         return np.arange(len(piece.load), dtype=np.int64)
     best: tuple[tuple[int, float], Draft] | None = None
-    for start in range(STARTS if len(piece.load) <= SMALL else 1):
+    small = len(piece.load) <= SMALL
+    fits = abs(float(piece.load.sum()) / count / target - 1) <= tolerance
+    starts = STARTS if small else 1
+    for start in range(starts + (MORE if small else MORE_LARGE)):
+        if best is not None and (tools.stop.is_set() or (start >= starts and (best[0][0] == 0 or not fits))):
+            break
         draft = Draft(piece, count, target, tolerance, tools, start)
         draft.bisect()
         draft.improve()
         found = draft.score()
         if best is None or found < best[0]:
             best = found, draft
-        if tools.stop.is_set():
-            break
     return best[1].labels() if best else np.zeros(len(piece.load), dtype=np.int64)
 
 
@@ -278,5 +284,5 @@ def subpiece(piece: Piece, rows: Ints) -> Piece:
     inner = (place[piece.pairs] >= 0).all(axis=1)
     return Piece(
         piece.load[rows], piece.area[rows], piece.perimeter[rows], place[piece.pairs[inner]], piece.metres[inner],
-        piece.cost[inner],
+        piece.cost[inner], None if piece.home is None else piece.home[rows],
     )  # fmt: skip

@@ -2,10 +2,10 @@
 
 Every function here runs as it stands on lists, and compiled on arrays of the same numbers; both draw the same random
 numbers and add in the same order, so the plan is the same. Hence plain loops, numbers from a generator of our own, and
-tuples instead of objects: ``ground`` is (start, near, metres, cost, load, area, rim, home, hold) and ``room`` the scratch
-space of :mod:`gridgis.plan.loops`; ``rule`` is (target, band, limit, mean area, side of a square grid, weights of load,
-compactness, wide ground and border, weight of staying). ``home`` is the grid that a block comes from (-1: none), ``hold``
-what it counts for when it leaves it.
+tuples instead of objects: ``ground`` is (start, near, metres, cost, load, area, rim, home, hold) and ``room`` the
+scratch space of :mod:`gridgis.plan.loops`; ``rule`` is (target, band, limit, mean area, side of a square grid, weights
+of load, compactness, wide ground and border, price of leaving). ``home`` is the grid that a block comes from (-1:
+none), ``hold`` what it counts for when it leaves that.
 """
 
 from __future__ import annotations
