@@ -154,11 +154,11 @@ def echo_summary(summary: dict[str, Any]) -> None:
         columns = ["网格 grid", "户 households", "原因 reason", "办法 remedy"]
         options.echo_table("超出范围的网格 grids off the norm", columns, rows)
     if summary.get("communities_off"):
-        rows = [(unit["unit"], unit["grids"], unit["reason"]) for unit in summary["communities_off"]]
+        told = [(unit["unit"], unit["grids"], unit["reason"]) for unit in summary["communities_off"]]
         low, high = summary["grids_per_community"]
         options.echo_table(
             f"不在每社区 {low}–{high} 格之内 communities without {low}–{high} grids",
-            ["社区 unit", "网格 grids", "原因 reason"], rows,
+            ["社区 unit", "网格 grids", "原因 reason"], told,
         )  # fmt: skip
     click.echo(f"参数 parameters: {summary['parameters']}")
 

@@ -86,8 +86,9 @@ def partition(
         inner point of it lies. Codes (and names) go on in the grid with the largest overlap of load, then of ground.
     stay : float
         Price of a norm's load that leaves the grid it comes from (a grid outside the tolerance costs about 3); ground
-        without households counts a little. 0: nothing but the codes goes on. 1 keeps most where it is, from 10 on
-        hardly anything moves that need not. The search then starts from the previous grids.
+        without households counts a little. 0: nothing but the codes goes on. 1 to 3 keeps most households where they
+        are, at the same balance; above that, grids stay off the norm rather than send anybody away. The search then
+        starts from the previous grids.
     progress : callable, optional
         Called with :class:`Progress`, first before the search with what is possible, then some times a second.
 

@@ -109,10 +109,10 @@ def outlook_of(grounds: list[Ground], table: Table, locked: Shapes, rule: Norms)
     if grounds and all(not any(_meets(ground, part, rule) for part in ground.parts) for ground in grounds):
         held = max(float(ground.piece.load.sum()) for ground in grounds)
         wanted = sorted({ground.target for ground in grounds})
+        norm = ", ".join(f"{target:g}" for target in wanted)
         notes.append(
-            f"no plan can bring a grid inside the norm; found {held:g} in the largest piece of ground; wanted "
-            f"{', '.join(f'{t:g}' for t in wanted)} in a grid, {rule.tolerance:.0%} more or less. Change the norm, or cut "
-            "heavy blocks."
+            f"no plan can bring a grid inside the norm; found {held:g} in the largest piece of ground; wanted {norm} "
+            f"in a grid, {rule.tolerance:.0%} more or less. Change the norm, or cut heavy blocks."
         )
     bound = sum(ground.bound for ground in grounds) + off
     return Outlook(len(grounds), grids + len(fixed), bound, tuple(notes))

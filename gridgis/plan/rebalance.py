@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gridgis.errors import PlanError, SchemaError
-from gridgis.plan.network import Shapes
+from gridgis.plan.network import Ints, Shapes
 from gridgis.plan.norms import Norms, kind_of, norms_of
 from gridgis.plan.numbering import names_of
 from gridgis.plan.outcome import drawn, groups_of, summary_of
@@ -123,8 +123,7 @@ def rebalance(
     names[table.row] = now
     placed["grid"] = pd.Series(names, index=placed.index, dtype=object)
     for column in ("households", "persons", "estimated"):
-        values = counts_of(plan.blocks, column)[table.row]
-        made[column] = np.rint(np.bincount(grid[grid >= 0], values[grid >= 0], len(made))).astype(np.int64)
+        made[column] = _summed(plan.blocks, column, table, grid, len(made))
     changed = sorted(set(home[home != now]) | set(now[home != now]))
     rows = _rows(plan.grids, made, chosen, changed)
     parameters = parameters_of(rule, weight, search, stopped) | {"rebalanced": chosen, "keep_count": keep_count}
@@ -134,6 +133,14 @@ def rebalance(
     summary |= moved(home, now, table.load)
     rows.attrs["parameters"] = placed.attrs["parameters"] = parameters
     return Plan(placed, rows, summary)
+
+
+def _summed(blocks: gpd.GeoDataFrame, column: str, table: Table, grid: Ints, count: int) -> pd.Series:
+    """The sum of a column for each grid; unknown where nobody counted."""
+    if column in blocks.columns and len(blocks) and blocks[column].isna().all():
+        return pd.Series([pd.NA] * count, dtype="Int64")
+    values, inner = counts_of(blocks, column)[table.row], grid >= 0
+    return pd.Series(np.rint(np.bincount(grid[inner], values[inner], count)).astype(np.int64))
 
 
 def norm_of(grids: gpd.GeoDataFrame) -> Profile | None:
@@ -153,7 +160,7 @@ def norm_of(grids: gpd.GeoDataFrame) -> Profile | None:
     for kind, households, deviation in zip(kinds, load, off, strict=True):
         if households > 0 and deviation > -1:
             name = kind if isinstance(kind, str) else "mixed"
-            found.setdefault(name, set()).add(round(households / (1 + deviation), 3))
+            found.setdefault(name, set()).add(float(round(households / (1 + deviation), 3)))
     if not found or any(len(values) > 1 for values in found.values()):
         return None
     norms = {kind: values.pop() for kind, values in sorted(found.items())}
@@ -221,27 +228,25 @@ def _check(grounds: list[Ground], chosen: list[str], keep_count: bool) -> None:
 def _rows(grids: gpd.GeoDataFrame, made: gpd.GeoDataFrame, chosen: list[str], changed: list[str]) -> gpd.GeoDataFrame:
     """The rows of the plan: those of changed grids anew, the others as they are; new grids at the end."""
     name = grids.active_geometry_name
+    made = (made if made.active_geometry_name == name else made.rename_geometry(name)).set_index("code", drop=False)
     codes = codes_as_text(grids["code"])
-    made = made.rename_geometry(name).set_index("code", drop=False)
-    kept = grids[~codes.isin(set(chosen) - set(made.index)).to_numpy()]
-    anew = [code for code in made.index if code in changed]
-    out = kept.copy()
-    own = codes_as_text(kept["code"]).isin(anew).to_numpy()
-    fresh = made.loc[codes_as_text(kept["code"])[own]]
+    out = grids[~codes.isin(set(chosen) - set(made.index)).to_numpy()].copy()
+    known = codes_as_text(out["code"])
+    counted, reshaped = known.isin(made.index).to_numpy(), known.isin(set(made.index) & set(changed)).to_numpy()
     for column in ("households", "persons", "estimated", "deviation", "reason", "compound_kind", name):
-        if column in out.columns:
-            values = out[column].to_numpy(dtype=object, copy=True) if column != name else out.geometry.to_numpy().copy()
-            values[own] = fresh[column].to_numpy()
-            out[column] = gpd.GeoSeries(values, index=out.index, crs=out.crs) if column == name else pd.Series(
-                values, index=out.index
-            ).astype(out[column].dtype)  # fmt: skip
+        own = reshaped if column == name else counted
+        fresh = made.loc[known[own]]
+        if column in out.columns and own.any():
+            if fresh[column].dtype == object and out[column].dtype != object:
+                out[column] = out[column].astype(object)
+            out.loc[own, column] = fresh[column].array
     for column in _OF_SHAPE:
         if column in out.columns:
-            out[column] = out[column].mask(own)
-    new = made.loc[[code for code in anew if code not in set(codes)]].reset_index(drop=True)
+            out[column] = out[column].mask(reshaped)
+    new = made[~made["code"].isin(set(codes)).to_numpy()].reset_index(drop=True)
     if len(new):
-        new = new[[c for c in new.columns if c in out.columns]]
-        out = gpd.GeoDataFrame(pd.concat([out, new], ignore_index=True), geometry=name, crs=grids.crs)[out.columns]
+        new = new[[column for column in out.columns if column in new.columns]]
+        out = gpd.GeoDataFrame(pd.concat([out, new], ignore_index=True), geometry=name, crs=grids.crs)
     return out
 
 
