@@ -136,10 +136,9 @@ def test_what_lies_behind_a_heavy_block_says_so() -> None:
 
 
 def test_communities_outside_the_wanted_number_of_grids_are_named_with_the_reason() -> None:
-    blocks = pd.concat([
-        cells(4, 3, 50, unit="small"), cells(10, 10, 60, unit="large").assign(code=lambda b: "l" + b["code"])
-        .set_geometry(shapely.transform(cells(10, 10, 0).geometry.to_numpy(), lambda xy: xy + np.array([5000, 0])), crs=4548),
-    ], ignore_index=True).to_crs(4548)  # fmt: skip
+    small, large = cells(4, 3, 50, unit="small"), cells(10, 10, 60, unit="large")
+    large = large.assign(code="l" + large["code"]).set_geometry(large.translate(5000, 0))
+    blocks = pd.concat([small, large], ignore_index=True)
     plan = partition(blocks, profile(households={"mixed": 300.0}, grids_per_community=(6, 10)))
     assert plan.summary["grids_per_community"] == [6, 10]
     assert plan.summary["communities_off"] == [
@@ -273,7 +272,7 @@ def test_nothing_moves_where_staying_is_dear_and_all_is_in_tolerance(blocks: gpd
 
 
 def test_the_dearer_the_fewer_move_and_codes_go_on() -> None:
-    blocks = cells(16, 12, np.random.default_rng(1).integers(10, 30, 192))
+    blocks = cells(12, 8, np.random.default_rng(1).integers(20, 60, 96))
     first = partition(blocks, 400.0)
     changed = shaken(first, 4, 0.5)
     plans = [partition(changed, 400.0, previous=first, stay=stay) for stay in (0.0, 0.3, 2.0)]
@@ -360,7 +359,7 @@ def test_a_path_visits_each_grid_once_and_goes_to_neighbours(seed: int, columns:
 
 
 def test_near_codes_are_neighbours() -> None:
-    blocks = cells(16, 12, np.random.default_rng(6).integers(10, 30, 192))
+    blocks = cells(12, 8, np.random.default_rng(6).integers(20, 60, 96))
 
     def distance(order: str) -> tuple[float, float]:
         plan = partition(blocks, profile(order=order))

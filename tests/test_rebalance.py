@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from towns import cells, classed, towns
 
@@ -46,9 +46,7 @@ def neighbours(plan: Plan) -> list[tuple[str, str]]:
 def assert_others_stay(before: Plan, after: Plan, chosen: list[str]) -> None:
     old, new = (p.grids[~p.grids["code"].isin(chosen)] for p in (before, after))
     new = new[new["code"].isin(before.grids["code"])]
-    pd.testing.assert_frame_equal(
-        pd.DataFrame(old.drop(columns="geometry")), pd.DataFrame(new.drop(columns="geometry"))
-    )
+    pd.testing.assert_frame_equal(*(pd.DataFrame(rows.drop(columns="geometry")) for rows in (old, new)))
     assert old.geometry.to_wkb().tolist() == new.geometry.to_wkb().tolist()
     same = ~before.blocks["grid"].isin(chosen)
     assert after.blocks.loc[same, "grid"].equals(before.blocks.loc[same, "grid"])
@@ -58,7 +56,7 @@ def assert_others_stay(before: Plan, after: Plan, chosen: list[str]) -> None:
 # --- laws -------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(blocks=towns(), pick=st.integers(0, 99), stay=st.sampled_from([0.0, 1.0]), keep=st.booleans())
 def test_the_chosen_change_and_all_others_stay(blocks: gpd.GeoDataFrame, pick: int, stay: float, keep: bool) -> None:
     plan = shaken(partition(blocks, 200.0), pick)
@@ -77,7 +75,7 @@ def test_the_chosen_change_and_all_others_stay(blocks: gpd.GeoDataFrame, pick: i
         own = placed[placed["grid"] == code]
         assert set(own["unit"]) == {parent}
         assert shape.equals(shapely.union_all(own.geometry.to_numpy()))
-    assert grids["households"].sum() == blocks["households"].sum() if stay < 0 else True
+    assert grids["households"].sum() == placed["households"].sum()
     for code in after.summary["new"]:
         assert code not in set(plan.grids["code"])
     away = placed["grid"] != plan.blocks["grid"]
@@ -90,13 +88,12 @@ def test_the_chosen_change_and_all_others_stay(blocks: gpd.GeoDataFrame, pick: i
 
 
 @settings(max_examples=15, deadline=None)
-@given(blocks=towns(), pick=st.integers(0, 99))
-def test_nothing_moves_where_staying_is_dear_and_all_is_in_tolerance(blocks: gpd.GeoDataFrame, pick: int) -> None:
-    plan = partition(blocks, 200.0)
+@given(pick=st.integers(0, 99))
+def test_nothing_moves_where_staying_is_dear_and_all_is_in_tolerance(pick: int) -> None:
+    plan = partition(cells(8, 4, np.random.default_rng(pick).integers(5, 45, 32)), 200.0)
     pairs = neighbours(plan)
-    assume(pairs)
     chosen = list(pairs[pick % len(pairs)])
-    assume(plan.grids.loc[plan.grids["code"].isin(chosen), "reason"].isna().all())
+    assert plan.grids.loc[plan.grids["code"].isin(chosen), "reason"].isna().all()
     after = rebalance(plan, chosen, 200.0, stay=1e6, seed=pick)
     assert after.blocks["grid"].equals(plan.blocks["grid"])
     assert after.grids.geometry.to_wkb().tolist() == plan.grids.geometry.to_wkb().tolist()
@@ -175,8 +172,9 @@ def test_barriers_that_must_not_be_crossed_are_kept() -> None:
 def test_rows_keep_their_own_columns_and_lose_what_told_of_the_old_shape() -> None:
     plan = partition(cells(10, 4, 20), 200.0)
     grids = plan.grids.assign(note=list("abcd"), bounds_text="东至…", compactness=0.5).rename_geometry("ground")
-    uneven = Plan(shaken(plan, 2).blocks, grids, {})
     chosen = list(neighbours(plan)[0])
+    twice = plan.blocks["households"] * np.where(plan.blocks["grid"] == chosen[0], 2, 1)
+    uneven = Plan(plan.blocks.assign(households=twice), grids, {})
     after = rebalance(uneven, chosen, 200.0)
     assert after.summary["changed"] == chosen
     assert after.grids["note"].tolist() == list("abcd")
@@ -231,7 +229,7 @@ def test_grids_that_cannot_be_rebalanced_are_refused() -> None:
 
 def test_plans_that_are_none_are_refused() -> None:
     plan = partition(cells(4, 1, 100), 200.0)
-    with pytest.raises(SchemaError, match="blocks: the column 'grid' is missing.*gridgis partition writes it"):
+    with pytest.raises(SchemaError, match=r"blocks: the column 'grid' is missing.*gridgis partition writes it"):
         rebalance(Plan(plan.blocks.drop(columns="grid"), plan.grids, {}), ["U01", "U02"], 200.0)
     with pytest.raises(PlanError, match=r"blocks are in no grid of the plan \(row b00-03\).*from the same run"):
         rebalance(Plan(plan.blocks.assign(grid=["U01", "U01", "U02", "X"]), plan.grids, {}), ["U01", "U02"], 200.0)

@@ -32,10 +32,14 @@ class Table(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Blocks of a ground that hang together without its heavy ones: numbers of grids to try, why one may be off."""
+    """Blocks of a ground that hang together without its heavy ones, and numbers of grids worth trying.
+
+    `reason` is why grids are off where no number fits the load (`fits` False).
+    """
 
     own: Ints
     counts: list[int]
+    fits: bool
     reason: str
 
 
@@ -106,7 +110,7 @@ def outlook_of(grounds: list[Ground], table: Table, locked: Shapes, rule: Norms)
     several = sorted(unit for unit, count in apart.items() if count > 1)
     if several:
         notes.append(f"units that do not hang together ({name_ids(several)}): each piece has grids of its own")
-    if grounds and all(not any(_meets(ground, part, rule) for part in ground.parts) for ground in grounds):
+    if grounds and not any(part.fits for ground in grounds for part in ground.parts):
         held = max(float(ground.piece.load.sum()) for ground in grounds)
         wanted = sorted({ground.target for ground in grounds})
         norm = ", ".join(f"{target:g}" for target in wanted)
@@ -116,12 +120,6 @@ def outlook_of(grounds: list[Ground], table: Table, locked: Shapes, rule: Norms)
         )
     bound = sum(ground.bound for ground in grounds) + off
     return Outlook(len(grounds), grids + len(fixed), bound, tuple(notes))
-
-
-def _meets(ground: Ground, part: Part, rule: Norms) -> bool:
-    """Whether the load of a part fits its number of grids."""
-    mean = float(ground.piece.load[part.own].sum()) / part.counts[0]
-    return abs(mean / ground.target - 1) <= rule.tolerance
 
 
 def _grouped(values: Ints, group: Ints, count: int) -> list[Ints]:
@@ -191,7 +189,7 @@ def _ground(rows: Ints, edges: Ints, reason: str, main: bool, table: Table, grap
     merged = _merged(piece, atom)
     heavy, free = np.flatnonzero(merged.load > limit), np.flatnonzero(merged.load <= limit)
     if merged.load.sum() == 0:
-        part = Part(free, [1], "no households")
+        part = Part(free, [1], False, "no households")
         return Ground(merged, rows, atom, kind, target, heavy, [part], [], homes, int(rule.tolerance < 1))
     parts, left_over, bound = _parts(merged, heavy, free, reason, main, target, rule)
     return Ground(merged, rows, atom, kind, target, heavy, parts, left_over, homes, bound)
@@ -217,7 +215,7 @@ def _parts(
         why = reason
         if len(owns) > 1:
             why = "enclave" if _within_one(piece, own) else "isolated"
-        parts.append(Part(own, counts, "no better cut found" if fits else why))
+        parts.append(Part(own, counts, fits, why))
     return parts, left_over, bound
 
 

@@ -116,7 +116,7 @@ def _drafted(ground: Ground, rule: Norms, tools: Engine, keep_count: bool) -> tu
     reasons = ["indivisible block"] * len(ground.heavy)
     for own in ground.left_over:
         label[own] = _beside(piece, own, ground.heavy)
-    for own, counts, reason in ground.parts:
+    for own, counts, fits, reason in ground.parts:
         part = subpiece(piece, own)
         shared = None
         if part.home is not None:
@@ -125,7 +125,10 @@ def _drafted(ground: Ground, rule: Norms, tools: Engine, keep_count: bool) -> tu
         if shared is None:
             shared = _best(part, counts, target, rule.tolerance, tools)
         label[own] = len(reasons) + shared
-        reasons += [reason] * (int(shared.max()) + 1)
+        count = int(shared.max()) + 1
+        if keep_count:
+            fits = abs(float(part.load.sum()) / count / target - 1) <= rule.tolerance
+        reasons += ["no better cut found" if fits else reason] * count
     return label, reasons
 
 
