@@ -18,9 +18,9 @@ and border weights by class where it knows weights. Seconds are wall and CPU of 
 small call that loads the compiled loops; what that costs is printed too. ``road`` is the share of the inner border
 (between grids of one community) on main and secondary roads, ``PP`` the mean Polsby-Popper. Each peer runs in a process
 of its own: pymetis (k-way with contiguous parts, and recursive), KaHIP (strong), GerryChain's recursive tree, and
-spopt's MaxP (floor 80 % of the norm; one constant attribute and 10 constructions, its quick way), Skater (floor half the mean
-number of blocks) and AZP; the last two get the blocks' coordinates as the attributes that are to be alike, which leads
-to round regions. Nothing fails when a target is missed.
+spopt's MaxP (floor 80 % of the norm; one constant attribute and 10 constructions, its quick way), Skater (floor half
+the mean number of blocks) and AZP; the last two get the blocks' coordinates as the attributes that are to be alike,
+which leads to round regions. Nothing fails when a target is missed.
 """
 
 from __future__ import annotations

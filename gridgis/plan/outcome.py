@@ -161,7 +161,7 @@ def summary_of(
         summary["notes"] = list(outlook.notes)
     if rule.per_unit is not None:
         summary["grids_per_community"] = list(rule.per_unit)
-        summary["communities_off"] = _communities_off(grids, grid, table, rule)
+        summary["communities_off"] = _communities_off(grid, table, rule, parameters["stay"])
     return summary
 
 
@@ -173,7 +173,7 @@ def _remedy(load: float, deviation: float, reason: str, rule: Norms) -> dict[str
     return {"remedy": f"cut it into {parts} parts"}
 
 
-def _communities_off(grids: gpd.GeoDataFrame, grid: Ints, table: Table, rule: Norms) -> list[dict[str, Any]]:
+def _communities_off(grid: Ints, table: Table, rule: Norms, stay: float) -> list[dict[str, Any]]:
     """Units with fewer or more grids than wanted, and why: the norm comes first."""
     low, high = rule.per_unit or (0, 0)
     found = []
@@ -190,8 +190,14 @@ def _communities_off(grids: gpd.GeoDataFrame, grid: Ints, table: Table, rule: No
             reason = f"too small: {low} grids would have {load / low:.0f} each, the norm is {target:g}"
         elif load / high > (1 + rule.tolerance) * target:
             reason = f"too large: {high} grids would have {load / high:.0f} each, the norm is {target:g}"
+        elif bool((table.load[own] > (1 + rule.tolerance) * target).any()):
+            reason = "a block too heavy for any grid stands alone; the rest is shared out by the norm"
+        elif stay > 0:
+            reason = "goes on from a plan with other numbers of grids"
         else:
-            reason = "blocks too heavy for a grid, ground that does not hang together, locks, or a plan gone on with"
+            reason = (
+                f"the norm comes first: plans with {low} to {high} grids left some of them off it, or there were none"
+            )
         found.append({"unit": names[number] or None, "grids": int(counts[number]), "reason": reason})
     return found
 
