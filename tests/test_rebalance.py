@@ -157,7 +157,8 @@ def test_barriers_that_must_not_be_crossed_are_kept() -> None:
     done = 0
     for chosen in pairs:
         try:
-            after = rebalance(shaken(plan, 1), chosen, 150.0, borders=borders, never_cross=["railway"])
+            now = shaken(plan, 1)._replace(summary=plan.summary)  # which says what is never crossed
+            after = rebalance(now, chosen, 150.0, borders=borders)
         except PlanError as error:
             assert "no neighbour among those to be rebalanced" in str(error)  # only the railway lies between them
             continue
@@ -166,6 +167,7 @@ def test_barriers_that_must_not_be_crossed_are_kept() -> None:
         grid = after.blocks["grid"].to_numpy()
         inner = (grid[graph.pairs[:, 0]] == grid[graph.pairs[:, 1]]) & ~graph.barred
         assert components(len(grid), graph.pairs[inner]).max() + 1 == len(after.grids)
+        assert after.summary["parameters"]["never_cross"] == ["railway"]
     assert done > 0
 
 

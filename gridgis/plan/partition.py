@@ -143,7 +143,8 @@ def partition(
     if previous is not None:
         before = previous.blocks if isinstance(previous, Plan) else previous
         table = table._replace(home=grids_before(before, ordered))
-        titles = names_of(previous.grids if isinstance(previous, Plan) else previous)
+        named = previous.grids if isinstance(previous, Plan) else previous
+        titles = {} if "grid" in named.columns else names_of(named)  # blocks have names of their own
     locked = _locks(lock, table, graph)
     grounds = grounds_of(table if stay > 0 else table._replace(home=None), graph, locked, rule)
     outlook = outlook_of(grounds, table, locked, rule)

@@ -59,7 +59,7 @@ def rebalance(
     grids : iterable of str
         Codes of grids that lie side by side, two or more of a unit.
     norm, borders, tolerance, weight, seed, units, never_cross, progress
-        As in :func:`~gridgis.plan.partition.partition`.
+        As in :func:`~gridgis.plan.partition.partition`. What the plan's parameters say is never crossed stays so.
     stay : float
         Price of a norm's load that leaves its grid, as there.
     lock : DataFrame, optional
@@ -75,6 +75,7 @@ def rebalance(
         In the order of the plan that came in; new grids at the end. A code stays with the larger overlap of load, then
         of ground. The summary is that of the whole plan, and has ``rebalanced`` (codes chosen), ``changed`` (codes
         whose ground changed), ``new``, ``gone``, ``moved`` (load that changes grid), ``moved_blocks``, ``moved_share``.
+        Grids that were not chosen and are off the norm without a reason in their row have the reason "as it was".
 
     Raises
     ------
@@ -101,7 +102,9 @@ def rebalance(
     >>> changed.blocks["grid"].tolist(), changed.summary["moved"]
     (['U01', 'U01', 'U01', 'U02'], 240)
     """
-    rule = with_bars(norms_of(norm, tolerance, weight), never_cross)._replace(per_unit=None)
+    kept = plan.summary.get("parameters", {}).get("never_cross", ())
+    bars = (never_cross,) if isinstance(never_cross, str) else tuple(never_cross)
+    rule = with_bars(norms_of(norm, tolerance, weight), (*bars, *kept))._replace(per_unit=None)
     search = Search(seed, checked_stay(stay, True), keep_count)
     table, graph, ordered = read_blocks(plan.blocks, rule, weight, borders)
     home = _grids_of(plan)[table.row]
