@@ -97,10 +97,10 @@ def rebalance(
     ...     geometry=shapely.box([0, 100, 200, 300], 0, [100, 200, 300, 400], 100), crs=32650,
     ... )
     >>> plan = partition(blocks, 300)
-    >>> plan.blocks["households"] = [150, 160, 240, 310]
-    >>> changed = rebalance(plan, ["U01", "U02"], 430)
+    >>> plan.blocks["households"] = [100, 100, 200, 300]
+    >>> changed = rebalance(plan, ["U01", "U02"], 350)
     >>> changed.blocks["grid"].tolist(), changed.summary["moved"]
-    (['U01', 'U01', 'U01', 'U02'], 240)
+    (['U01', 'U01', 'U01', 'U02'], 200)
     """
     kept = plan.summary.get("parameters", {}).get("never_cross", ())
     bars = (never_cross,) if isinstance(never_cross, str) else tuple(never_cross)
