@@ -18,7 +18,8 @@ from gridgis.errors import PlanError, SchemaError
 from gridgis.files import read, write
 from gridgis.plan import edit
 from gridgis.plan.adopt import adopt
-from gridgis.plan.draft import open_plan, plan_of
+from gridgis.plan.closing import plan_of
+from gridgis.plan.opening import open_plan
 from gridgis.plan.validate import validate, verdict
 
 

@@ -20,8 +20,9 @@ from gridgis.cli import run
 from gridgis.errors import CRSError, GeometryError, PlanError, SchemaError
 from gridgis.files import write
 from gridgis.plan import edit
+from gridgis.plan.closing import plan_of
 from gridgis.plan.difference import LEAST_M2, difference
-from gridgis.plan.draft import open_plan, plan_of
+from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan, partition
 
 

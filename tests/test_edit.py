@@ -18,8 +18,10 @@ from shapes import X0, Y0
 
 from gridgis.errors import GeometryError, PlanError, SchemaError
 from gridgis.plan import edit
+from gridgis.plan.closing import plan_of
 from gridgis.plan.cutting import cut_along, edges_of
-from gridgis.plan.draft import Draft, open_plan, plan_of
+from gridgis.plan.draft import Draft
+from gridgis.plan.opening import open_plan
 from gridgis.plan.operations import apply, log, redo, replay, undo
 from gridgis.plan.partition import Plan, partition
 from gridgis.plan.validate import validate, verdict
@@ -171,7 +173,7 @@ def assert_answer(change: Any, before: Draft, after: Draft) -> None:
             )
     gains = sum(max(0, (n.households if n else 0) - (w.households if w else 0)) for w, n in change.grids.values())
     assert gains <= change.households_moved
-    assert json.loads(json.dumps(change.as_dict())) == change.as_dict()
+    assert json.loads(json.dumps(change.as_json())) == change.as_json()
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
