@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from gridgis.plan.cutting import edges_of
+from gridgis.plan.cutting import Edge, edges_of
 from gridgis.plan.draft import Block, Draft, Grid, codes_in
-from gridgis.plan.shares import grids_wanted
+from gridgis.plan.norms import grids_wanted
+from gridgis.plan.rules import barrier_of
 
 #: Why a grid is off norm where nothing else explains it: somebody drew it so.
 EDITED = "edited"
@@ -34,20 +35,34 @@ def reason_of(draft: Draft, grid: Grid, blocks: list[Block]) -> Reason | None:
     if deviation > 0 and grid.heaviest > limit:
         parts = max(2, grids_wanted(grid.heaviest, target, base.tolerance)[0])
         return Reason("indivisible block", f"cut it into {parts} parts")
-    if _isolated(draft, grid, blocks):
-        return Reason("isolated")
+    if apart := _apart(draft, grid, blocks):
+        return Reason(apart)
     if not _fits(draft, grid.unit, target, limit):
         return Reason("community mean")
     return Reason(EDITED)
 
 
-def _isolated(draft: Draft, grid: Grid, blocks: list[Block]) -> bool:
-    """Whether a grid has no edge in common with another block of its unit, though there are others."""
+def _apart(draft: Draft, grid: Grid, blocks: list[Block]) -> str:
+    """Why a grid hangs together with no other block of its unit, though there are others; "" where it does."""
     if not any(other.unit == grid.unit and other.code != grid.code for other in draft.grids.values()):
-        return False
-    own, rim = {b.code for b in blocks}, edges_of(grid.shape)
-    beside = (draft.blocks[c] for c in codes_in(draft.base, grid.shape.bounds, draft.pieces) if c not in own)
-    return all(b.unit != grid.unit or rim.isdisjoint(edges_of(b.shape)) for b in beside)
+        return ""
+    base, own, rim = draft.base, {b.code for b in blocks}, edges_of(grid.shape)
+    units: set[str] = set()
+    covered: set[Edge] = set()
+    barred = False
+    for code in codes_in(base, grid.shape.bounds, draft.pieces):
+        common = rim & edges_of(draft.blocks[code].shape) if code not in own else frozenset()
+        if not common:
+            continue
+        if draft.blocks[code].unit == grid.unit:
+            if not all(barrier_of(base, draft.drawn, edge)[0] in base.never_cross for edge in common):
+                return ""
+            barred = True
+        units.add(draft.blocks[code].unit)
+        covered |= common
+    if barred:
+        return "cut off by a barrier"
+    return "enclave" if covered == rim and len(units) == 1 else "isolated"
 
 
 def _fits(draft: Draft, unit: str, target: float, limit: float) -> bool:
