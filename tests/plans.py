@@ -123,9 +123,10 @@ def borders_of(blocks: gpd.GeoDataFrame, rng: np.random.Generator) -> gpd.GeoDat
     one = laid(blocks, blocks["code"].tolist())
     borders = plan_of(open_plan(one, borders=bare)).borders
     assert borders is not None
-    kinds = np.array([None, "lane", "main", "railway"], dtype=object)
-    borders["class"] = kinds[rng.choice(4, len(borders), p=[0.3, 0.3, 0.3, 0.1])]
-    borders["name"] = [k and {"lane": "槐树巷", "main": "成府路", "railway": "京包线"}[k] for k in borders["class"]]
+    kinds = ((None, None), ("lane", "槐树巷"), ("main", "成府路"), ("railway", "京包线"))
+    chosen = [kinds[i] for i in rng.choice(4, len(borders), p=[0.3, 0.3, 0.3, 0.1])]
+    for i, column in enumerate(("class", "name")):
+        borders[column] = pd.Series([kind[i] for kind in chosen], index=borders.index, dtype=object)
     return borders
 
 
