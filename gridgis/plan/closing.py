@@ -131,12 +131,13 @@ def _grid_table(draft: Draft) -> gpd.GeoDataFrame:
             "parent": [g.unit or None for g in grids], "compound_kind": [g.compound_kind for g in grids]}  # fmt: skip
     for column, values in text.items():
         out[column] = pd.Series(values, dtype=object)
-    level = came["level"].dropna().tolist() if "level" in came.columns else []
-    out["level"] = int(level[0]) if level else 3
+    _put_level(out, came)
     for column in _OF_GRIDS:
         out[column] = np.array([getattr(g, column) for g in grids], dtype=np.int64)
     if "persons" in base.plan.blocks.columns and base.plan.blocks["persons"].isna().any():
-        out["persons"] = pd.array([pd.NA] * len(out), dtype="Int64")
+        unknown = base.plan.blocks["persons"].isna().to_numpy()
+        bare = {b.grid for b in draft.blocks.values() if unknown[b.row]}
+        out["persons"] = out["persons"].astype("Int64").mask(out["code"].isin(bare))
     _put_deviation(out, draft, grids, same)
     for column in _STALE:
         if column in out.columns:
@@ -145,6 +146,16 @@ def _grid_table(draft: Draft) -> gpd.GeoDataFrame:
         out["compactness"] = [g.compactness for g in grids]
     out["locked"] = [g.locked for g in grids]
     return gpd.GeoDataFrame(out, geometry=[g.shape for g in grids], crs=base.crs)
+
+
+def _put_level(out: pd.DataFrame, came: pd.DataFrame) -> None:
+    """Levels as they came; those of new grids are the lowest that came, 3 where none did."""
+    if "level" not in came.columns:
+        out["level"] = 3
+        return
+    known = pd.to_numeric(came["level"], errors="coerce")
+    level = pd.to_numeric(out["level"], errors="coerce").fillna(known.max() if known.notna().any() else 3)
+    out["level"] = level.astype("int64") if (level == level.round()).all() else level
 
 
 def _same(base: Base, grid: Grid) -> bool:

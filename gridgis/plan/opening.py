@@ -290,7 +290,8 @@ def _grids(base: Base, members: Mapping[str, set[str]], blocks: Mapping[str, Blo
 def _texts(table: pd.DataFrame, column: str) -> list[str | None]:
     if column not in table.columns:
         return [None] * len(table)
-    return [value if isinstance(value, str) else None for value in table[column]]
+    texts: list[str | None] = codes_as_text(table[column]).tolist()
+    return texts
 
 
 def _corners(shape: Any) -> set[tuple[float, ...]]:
