@@ -94,7 +94,7 @@ def test_a_copy_of_a_grid_is_not_dropped_silently() -> None:
     grids = shapes.squares(2, 1, 200.0)
     copy = pd.concat([grids, grids[:1].assign(code="copy")], ignore_index=True)
     with pytest.raises(
-        PlanError, match=r"errors that mending leaves \(row copy\); found empty 1.*take rows that have no"
+        PlanError, match=r"errors that mending leaves \(row copy\); found empty 1.*Take rows that have no"
     ):
         adopt(copy, lane((50, -9), (50, 209)), mend=True)
 

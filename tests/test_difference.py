@@ -132,6 +132,15 @@ def test_households_are_counted_where_they_live() -> None:
     assert found.lineage.set_index(["from", "to"])["household_share"]["A", "B"] == 0.7
 
 
+def test_a_grid_with_another_code_is_recoded_and_ground_has_predecessors() -> None:
+    found = difference(strips(100, 100, 200, codes="ABC"), strips(100, 100, 200, codes="AXC"))
+    assert found.summary["recoded"] == [{"from": "B", "to": "X"}]
+    merged = difference(strips(100, 100, 200, codes="ABC"), strips(200, 200, codes="AC"))
+    assert merged.summary["recoded"] == []
+    table = merged.lineage[["from", "to", "share", "to_share"]].values.tolist()
+    assert table == [["A", "A", 1.0, 0.5], ["B", "A", 1.0, 0.5], ["C", "C", 1.0, 1.0]]
+
+
 def test_ground_of_one_plan_only_goes_to_nobody() -> None:
     found = difference(strips(100, 100, codes="AB"), strips(100, codes="A"))
     assert found.moved[["from", "to", "area_m2"]].values.tolist() == [["B", None, 10000.0]]

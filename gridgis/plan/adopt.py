@@ -13,6 +13,7 @@ import shapely
 from gridgis.errors import GridgisWarning, PlanError, name_ids
 from gridgis.plan.apportion import parted
 from gridgis.plan.blocks import make_blocks
+from gridgis.plan.network import Bools
 from gridgis.plan.partition import Plan
 from gridgis.plan.repair import repair
 from gridgis.plan.units import unique_codes
@@ -92,8 +93,11 @@ def adopt(
             raise _refusal("the grids do not tile their ground", found, "--mend mends them (gridgis repair).")
         grids, log, left, _ = repair(grids)
         if _errors(left):
-            raise _refusal("the grids have errors that mending leaves", left,
-                           "gridgis validate shows where; take rows that have no ground of their own out first.")  # fmt: skip
+            raise _refusal(
+                "the grids have errors that mending leaves",
+                left,
+                "Take rows that have no ground of their own out first.",
+            )
     codes = codes_as_text(grids["code"])
     ordered = grids.assign(code=codes).sort_values("code", ignore_index=True)
     ground = ordered[["code", ordered.active_geometry_name]]
@@ -103,14 +107,14 @@ def adopt(
     if "compound_kind" in ordered.columns:
         known = blocks["compound_kind"].notna()
         blocks["compound_kind"] = blocks["compound_kind"].where(known, _of_grid(ordered, "compound_kind", blocks))
-    if houses is None:
-        _share_counts(ordered, blocks)
-    else:
-        for column in _COUNTS:
-            if column in ordered.columns:
-                ordered[f"{column}_before"] = ordered[column]
+    counted = {"households": houses is not None, "persons": houses is not None and how.get("persons") is not None}
+    for column in (c for c in _COUNTS if c in ordered.columns):
+        if counted[column]:
+            ordered[f"{column}_before"] = ordered[column]
+        else:
+            _share(ordered, blocks, column)
     for column in ("households", "persons", "estimated"):
-        if houses is not None or column in ordered.columns or (column == "estimated" and blocks[column].any()):
+        if counted.get(column, bool(blocks[column].any())) or column in ordered.columns:
             ordered[column] = _sums(ordered, blocks, column)
     return Adopted(
         Plan(blocks, ordered, {"grids": len(ordered), "parameters": blocks.attrs["parameters"]}), borders, log
@@ -131,29 +135,39 @@ def _sums(grids: gpd.GeoDataFrame, blocks: gpd.GeoDataFrame, column: str) -> pd.
     return found.astype("Int64") if found.isna().any() else found.astype("int64")
 
 
-def _share_counts(grids: gpd.GeoDataFrame, blocks: gpd.GeoDataFrame) -> None:
-    """Put into `blocks` their share of what each grid counted, by ground."""
+def _share(grids: gpd.GeoDataFrame, blocks: gpd.GeoDataFrame, column: str) -> None:
+    """Put into `blocks` their share of what each grid counted: persons by households where there are any, else ground.
+
+    Raises
+    ------
+    PlanError
+        Counts that are negative or no numbers.
+    """
+    values = pd.to_numeric(grids[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = (np.isnan(values) & grids[column].notna().to_numpy()) | np.isinf(values) | (values < 0)
+    if wrong.any():
+        raise PlanError(f"grids with {column} that cannot be used", source="grids", ids=ids_of(grids, wrong, "code"),
+                        wanted="whole numbers of 0 or more")  # fmt: skip
     area = shapely.area(blocks.geometry.to_numpy())
-    for column in (c for c in _COUNTS if c in grids.columns):
-        values = pd.to_numeric(grids[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        wrong = (np.isnan(values) & grids[column].notna().to_numpy()) | np.isinf(values) | (values < 0)
-        if wrong.any():
-            raise PlanError(f"grids with {column} that cannot be used", source="grids",
-                            ids=ids_of(grids, wrong, "code"), wanted="whole numbers of 0 or more")  # fmt: skip
-        none = np.isnan(values)
-        shares = pd.Series(0, index=blocks.index, dtype="Int64")
-        for code, count in zip(grids["code"], values, strict=True):
-            own = (blocks["grid"] == code).to_numpy()
-            shares[own] = pd.NA if np.isnan(count) else parted(round(count), area[own])
-            if column == "households" and own.sum() > 1 and not np.isnan(count):
-                blocks.loc[own, "estimated"] = shares[own].astype("int64")
-        if column == "households":
-            if none.any() and not none.all():
-                codes = grids["code"][none].tolist()
-                warnings.warn(f"grids that nobody counted: their blocks have 0 households ({name_ids(codes)})",
-                              GridgisWarning, stacklevel=3)  # fmt: skip
-            shares = shares.fillna(0)
-        blocks[column] = shares if shares.isna().any() else shares.astype("int64")
+    lived = blocks["households"].to_numpy(dtype=float) if column == "persons" else np.zeros(len(blocks))
+    shares = pd.Series(0, index=blocks.index, dtype="Int64")
+    for code, count in zip(grids["code"], values.tolist(), strict=True):
+        own = (blocks["grid"] == code).to_numpy()
+        weights = lived[own] if lived[own].any() else area[own]
+        shares[own] = pd.NA if np.isnan(count) else parted(round(count), weights)
+        if column == "households" and own.sum() > 1 and not np.isnan(count):
+            blocks.loc[own, "estimated"] = shares[own].astype("int64")
+    if column == "households":
+        _warn_uncounted(grids, np.isnan(values))
+        shares = shares.fillna(0)
+    blocks[column] = shares if shares.isna().any() else shares.astype("int64")
+
+
+def _warn_uncounted(grids: gpd.GeoDataFrame, none: Bools) -> None:
+    if none.any() and not none.all():
+        codes = grids["code"][none].tolist()
+        warnings.warn(f"grids that nobody counted: their blocks have 0 households ({name_ids(codes)})",
+                      GridgisWarning, stacklevel=4)  # fmt: skip
 
 
 def _errors(defects: gpd.GeoDataFrame) -> bool:
