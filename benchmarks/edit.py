@@ -170,9 +170,8 @@ def edits(start: Draft, rng: np.random.Generator) -> None:
         moved = edit.rebalance(start, codes).change.households_moved
     except EditError as error:
         moved = str(error)
-    print(
-        f"{'rebalance two grids (a search, no limit)':40} {(time.process_time() - begin) * 1000:6.0f} ms   moved {moved}"
-    )
+    spent = time.process_time() - begin
+    print(f"{'rebalance two grids (a search, no limit)':40} {spent * 1000:6.0f} ms   moved {moved}")
 
 
 def timed_refusals(start: Draft, rng: np.random.Generator) -> list[float]:
