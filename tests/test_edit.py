@@ -105,6 +105,8 @@ def assert_rules(draft: Draft, start: Draft) -> None:
         assert blocks[column].sum() == grids[column].sum() == first[column].sum()
     for column in {"buildings"} & set(first.columns):
         assert blocks[column].sum() == first[column].sum()
+    if "estimated" in first.columns:
+        assert blocks["estimated"].sum() >= first["estimated"].sum()
     for name in ("homes", "built"):
         assert sorted(h for b in draft.blocks.values() for h in getattr(b, name)) == sorted(
             h for b in start.blocks.values() for h in getattr(b, name)

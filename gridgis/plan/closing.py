@@ -20,6 +20,10 @@ _LOADS = ("households", "persons", "estimated", "buildings")
 _OF_GRIDS = ("households", "persons", "estimated")
 #: What describe wrote of a grid is no longer true once its ground changed.
 _STALE = ("bounds_text", "road_share")
+#: What a search wrote of its own result; an edited plan is not that.
+_OF_A_SEARCH = (
+    "communities_off", "rebalanced", "changed", "new", "gone", "moved", "moved_blocks", "moved_share",
+)  # fmt: skip
 
 
 class Drafted(NamedTuple):
@@ -68,8 +72,9 @@ def _summary(draft: Draft, grids: gpd.GeoDataFrame, borders: gpd.GeoDataFrame | 
             remedy = came[code].get("remedy", "")
         rows.append({"grid": code, "households": grid.households, "reason": reason,
                      **({"remedy": remedy} if remedy else {})})  # fmt: skip
+    kept = {key: value for key, value in draft.base.plan.summary.items() if key not in _OF_A_SEARCH}
     return {
-        **draft.base.plan.summary,
+        **kept,
         "grids": len(grids),
         "bound_off_norm": None,
         "off_norm": int(off.sum()),
@@ -162,8 +167,9 @@ def _same(base: Base, grid: Grid) -> bool:
     """Whether a grid has the ground and loads that it came in with."""
     if grid.row < 0:
         return False
-    first = next((g for g in (base.grids.get(grid.code),) if g is not None and g.row == grid.row), None)
-    first = first or next(g for g in base.grids.values() if g.row == grid.row)
+    first = base.grids.get(grid.code)
+    if first is None or first.row != grid.row:  # it has another code now
+        first = next(g for g in base.grids.values() if g.row == grid.row)
     return (first.area_m2, first.households, first.persons) == (grid.area_m2, grid.households, grid.persons)
 
 

@@ -44,6 +44,7 @@ def settled(
     table: dict[str, ResponsibilityBlock],
     blocks: Mapping[str, Block],
     came_from: Mapping[str, str],
+    able: Iterable[str],
 ) -> dict[str, Block]:
     """Blocks whose responsibility block changes; `table` is brought up to date.
 
@@ -57,14 +58,16 @@ def settled(
         All blocks after it, where those that moved still have their old responsibility block.
     came_from : mapping
         The grid before of each block that changes grid.
+    able : iterable of str
+        Codes among which are all blocks of the grids that gain or lose one.
     """
     if not table:
         return {}
     before = dict(table)
     touched = {g for code, was in came_from.items() for g in (was, blocks[code].grid)}
     own: dict[str, list[str]] = {grid: [] for grid in sorted(touched)}
-    for code in sorted(blocks):
-        if blocks[code].grid in own:
+    for code in sorted(set(able)):
+        if code in blocks and blocks[code].grid in own:
             own[blocks[code].grid].append(code)
     label = {code: blocks[code].responsibility for codes in own.values() for code in codes}
     for grid, codes in own.items():

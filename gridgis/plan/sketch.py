@@ -166,7 +166,9 @@ class Sketch:
         came_from = {c: was for c in sorted(self.touched & self.blocks.keys())
                      if (was := self.was_in(c)) != self.blocks[c].grid}  # fmt: skip
         self._refuse_locked(came_from)
-        for block in settled(before.grids, self.responsibility, self.blocks, came_from).values():
+        near = {g for c, was in came_from.items() for g in (was, self.blocks[c].grid)}
+        able = self.touched.union(*(before.members.get(g, ()) for g in near))
+        for block in settled(before.grids, self.responsibility, self.blocks, came_from, able).values():
             self.put(block)
         blocks = {c: (before.blocks.get(c), self.blocks.get(c)) for c in sorted(self.touched)}
         blocks = {c: pair for c, pair in blocks.items() if pair[0] is not None or pair[1] is not None}
