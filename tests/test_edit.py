@@ -214,7 +214,7 @@ def assert_log(drafts: list[Draft], scene: Scene) -> None:
     assert verdict(found, strict=True)["valid"], found[["kind", "codes", "width_m"]]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 100_000),
     steps=st.integers(1, 5),
@@ -232,7 +232,7 @@ def test_any_edits_keep_the_rules_and_the_log_makes_the_same_plan(
     assert_log(drafts, bare)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 100_000),
     steps=st.integers(1, 6),
@@ -250,7 +250,7 @@ def test_any_edits_of_a_full_plan_keep_barriers_responsibility_blocks_and_segmen
     assert_log(drafts, full)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=st.integers(0, 100_000), degrees=st.booleans())
 def test_cuts_tile_the_blocks_and_move_nothing_else(seed: int, degrees: bool) -> None:
     blocks = planned(seed % 10, 1, degrees).blocks

@@ -278,6 +278,10 @@ def test_rebalancing_refuses_locked_grids_and_grids_alone() -> None:
         edit.rebalance(draft, [])
     with pytest.raises(EditError, match=r"only blocks of the grids that are rebalanced move \(row 11\)"):
         edit.rebalance(draft, ["B", "C"], grid_of={"11": "B"})
+    with pytest.raises(EditError, match=r"only blocks of the grids that are rebalanced move \(row 31\)"):
+        edit.rebalance(draft, ["B", "C"], grid_of={"31": "A"})
+    with pytest.raises(EditError, match=r"the profile is unknown; found '/etc/passwd'; wanted .*yichang"):
+        edit.rebalance(draft, ["B", "C"], "/etc/passwd")
     plan = draft.base.plan
     bare = open_plan(Plan(plan.blocks, plan.grids, {}))
     with pytest.raises(EditError, match="the norm of the plan is not known; found None"):

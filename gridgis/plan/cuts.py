@@ -9,7 +9,7 @@ import shapely
 
 from gridgis.errors import EditError
 from gridgis.plan.change import Edited
-from gridgis.plan.cutting import Edge, cut_along, edges_of
+from gridgis.plan.cutting import cut_along
 from gridgis.plan.draft import Draft, codes_in
 from gridgis.plan.given import (
     checked_barrier,
@@ -21,9 +21,9 @@ from gridgis.plan.given import (
     plain,
     unlocked,
 )
-from gridgis.plan.graph import components
-from gridgis.plan.network import Floats, Ints
+from gridgis.plan.network import Floats
 from gridgis.plan.rules import place_in
+from gridgis.plan.settle import hanging
 from gridgis.plan.sketch import Sketch
 
 #: A block is split where its buildings leave most room, among the cuts that miss the wanted share by less than this.
@@ -100,7 +100,7 @@ def split_grid(
     sketch = Sketch(draft)
     pieces, cut = sketch.cut([way], draft.members[grid], kind)
     own = sorted(draft.members[grid].difference(pieces).union(*pieces.values()))
-    groups = parted_by(sketch, own, cut)
+    groups = hanging(own, sketch.blocks, cut)
     if len(groups) == 1:
         raise EditError(f"the line does not part the grid {grid}", reason="nothing", place=middle_of(way),
                         remedy="Draw it from one side of the grid to the other.")  # fmt: skip
@@ -118,19 +118,6 @@ def _told(barrier: str | None, name: str | None) -> dict[str, str]:
     """The barrier of a line for the log, where there is one."""
     told = {"barrier": barrier, "barrier_name": name}
     return {key: value for key, value in told.items() if value is not None}
-
-
-def parted_by(sketch: Sketch, codes: list[str], cut: frozenset[Edge]) -> list[list[str]]:
-    """The groups of blocks that hang together by edges that the cut does not run along."""
-    seen: dict[Edge, int] = {}
-    pairs = []
-    for i, code in enumerate(codes):
-        for edge in edges_of(sketch.blocks[code].shape) - cut:
-            if edge in seen:
-                pairs.append((seen[edge], i))
-            seen[edge] = i
-    part: Ints = components(len(codes), np.array(pairs, dtype=np.int64).reshape(-1, 2))
-    return [[c for c, p in zip(codes, part, strict=True) if p == number] for number in range(int(part.max()) + 1)]
 
 
 def largest(sketch: Sketch, groups: list[list[str]]) -> int:

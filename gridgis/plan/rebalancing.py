@@ -56,7 +56,8 @@ def rebalance(
     if grid_of is None:
         grid_of = _searched(draft, codes, norm, seed, stay)
     known_blocks(draft, grid_of)
-    strange = sorted(b for b in grid_of if draft.blocks[b].grid not in codes)
+    others = draft.grids.keys() - codes
+    strange = sorted(b for b, to in grid_of.items() if draft.blocks[b].grid not in codes or to in others)
     if strange:
         raise EditError("only blocks of the grids that are rebalanced move", reason="argument", ids=strange)
     kinds = {draft.grids[code].kind for code in codes}
@@ -93,6 +94,9 @@ def _searched(
 
 def _norm(draft: Draft, norm: Profile | float | str | None) -> Profile | float:
     if isinstance(norm, str):
+        if norm not in Profile.names():
+            raise EditError("the profile is unknown", reason="argument", found=repr(norm),
+                            wanted=", ".join(Profile.names()))  # fmt: skip
         return Profile.load(norm)
     if norm is not None:
         return norm

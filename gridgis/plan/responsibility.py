@@ -15,7 +15,7 @@ import shapely
 
 from gridgis.errors import EditError
 from gridgis.plan.change import Edited
-from gridgis.plan.cuts import inside_of, largest, parted_by
+from gridgis.plan.cuts import inside_of, largest
 from gridgis.plan.draft import Draft, ResponsibilityBlock, united
 from gridgis.plan.given import (
     checked_name,
@@ -59,7 +59,7 @@ def split_responsibility(draft: Draft, grid: str, line: Any) -> Edited:
     own = sorted(draft.members[grid].difference(pieces).union(*pieces.values()))
     parted = False
     for part in sorted({sketch.blocks[c].responsibility for c in own}):
-        groups = parted_by(sketch, [c for c in own if sketch.blocks[c].responsibility == part], cut)
+        groups = hanging([c for c in own if sketch.blocks[c].responsibility == part], sketch.blocks, cut)
         parted = parted or len(groups) > 1
         kept = largest(sketch, groups) if part else -1
         for i, group in enumerate(groups):

@@ -23,7 +23,7 @@ from itertools import count
 import numpy as np
 import shapely
 
-from gridgis.plan.cutting import edges_of
+from gridgis.plan.cutting import Edge, edges_of
 from gridgis.plan.draft import Base, Block, Grid, ResponsibilityBlock, Segment
 from gridgis.plan.graph import components
 from gridgis.plan.network import Shapes, flatten
@@ -141,12 +141,12 @@ def _part(part: str, label: dict[str, str], blocks: Mapping[str, Block], table: 
         label.update(dict.fromkeys(group, name))
 
 
-def hanging(codes: list[str], blocks: Mapping[str, Block]) -> list[list[str]]:
-    """The groups of blocks that hang together by edges."""
-    seen: dict[object, int] = {}
+def hanging(codes: list[str], blocks: Mapping[str, Block], cut: frozenset[Edge] = frozenset()) -> list[list[str]]:
+    """The groups of blocks that hang together by edges, other than those that a `cut` runs along."""
+    seen: dict[Edge, int] = {}
     pairs = []
     for i, code in enumerate(codes):
-        for edge in edges_of(blocks[code].shape):
+        for edge in edges_of(blocks[code].shape) - cut:
             if edge in seen:
                 pairs.append((seen[edge], i))
             seen[edge] = i
