@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import geopandas as gpd
@@ -12,6 +13,7 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.plan.draft import Base, Block, Draft, Grid, ground_of
 from gridgis.plan.network import Shapes, rim_segments
+from gridgis.plan.partition import Plan
 from gridgis.plan.reasons import reason_of
 from gridgis.plan.rules import barrier_of
 from gridgis.schema import BARRIER_CLASSES, STRONG_BARRIERS
@@ -53,7 +55,7 @@ def plan_of(draft: Draft) -> Drafted:
     """
     blocks, grids = _block_table(draft), _grid_table(draft)
     blocks.attrs, grids.attrs = dict(draft.base.plan.blocks.attrs), dict(draft.base.plan.grids.attrs)
-    borders = _border_table(draft) if draft.base.borders else None
+    borders = borders_of(draft, draft.blocks) if draft.base.borders else None
     summary = _summary(draft, grids, borders)
     return Drafted(blocks, grids, summary, borders, _responsibility_table(draft), _segment_table(draft))
 
@@ -187,12 +189,32 @@ def _put_deviation(out: pd.DataFrame, draft: Draft, grids: list[Grid], same: Any
     out["deviation"], out["reason"] = deviation, pd.Series(reason, dtype=object)
 
 
+def part_of(draft: Draft, grids: Iterable[str]) -> Plan:
+    """Some grids of the draft and their blocks as a plan of their own, with what a search reads."""
+    chosen = [draft.grids[code] for code in sorted(grids)]
+    blocks = [draft.blocks[b] for grid in chosen for b in sorted(draft.members[grid.code])]
+    table = {c: [getattr(b, c) for b in blocks] for c in ("code", "unit", "grid", "households", "persons", "estimated")}
+    if "compound_kind" in draft.base.plan.blocks.columns:
+        kinds = draft.base.plan.blocks["compound_kind"]
+        table["compound_kind"] = [kinds.iat[b.row] for b in blocks]
+    text = {c: [getattr(g, c) for g in chosen] for c in ("code", "name", "kind", "locked", "households", "persons")}
+    crs = draft.base.crs
+    return Plan(
+        gpd.GeoDataFrame(table, geometry=[b.shape for b in blocks], crs=crs),
+        gpd.GeoDataFrame(text, geometry=[g.shape for g in chosen], crs=crs),
+        {key: draft.base.plan.summary[key] for key in ("norm", "parameters") if key in draft.base.plan.summary},
+    )
+
+
 # --- borders ----------------------------------------------------------------------------------------------------------
 
 
-def _border_table(draft: Draft) -> gpd.GeoDataFrame:
-    """One row for each pair of blocks, class and name, as the blocks' own borders: left is the lower code."""
-    base, codes = draft.base, sorted(draft.blocks)
+def borders_of(draft: Draft, blocks: Iterable[str]) -> gpd.GeoDataFrame:
+    """The borders of blocks as make_blocks gives them: one row for each pair, class and name; left is the lower code.
+
+    Blocks that are not among them are beyond the outline.
+    """
+    base, codes = draft.base, sorted(blocks)
     rims = rim_segments(np.array([draft.blocks[c].shape for c in codes], dtype=object))
     rank = {name: number for number, name in enumerate(BARRIER_CLASSES)}
     groups: dict[tuple[int, int, int, str], list[int]] = {}

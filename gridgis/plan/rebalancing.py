@@ -7,10 +7,9 @@ from typing import Any
 
 from gridgis.errors import EditError, PlanError
 from gridgis.plan.change import Edited
-from gridgis.plan.closing import plan_of
+from gridgis.plan.closing import borders_of, part_of
 from gridgis.plan.draft import Draft
-from gridgis.plan.given import known_blocks, listed, unlocked
-from gridgis.plan.partition import Plan
+from gridgis.plan.given import known_blocks, listed, next_grid_code, unlocked
 from gridgis.plan.rebalance import rebalance as shared_anew
 from gridgis.plan.sketch import Sketch
 from gridgis.profile import Profile
@@ -76,20 +75,25 @@ def _searched(
     draft: Draft, grids: list[str], norm: Profile | float | str | None, seed: int, stay: float
 ) -> dict[str, str]:
     """Where the partition puts each block that moves."""
-    now = plan_of(draft)
-    base = draft.base
+    part, base, rule = part_of(draft, grids), draft.base, _norm(draft, norm)
+    borders = borders_of(draft, part.blocks["code"]) if base.borders else None
     try:
         found = shared_anew(
-            Plan(now.blocks, now.grids, now.summary), grids, _norm(draft, norm), borders=now.borders,
-            tolerance=base.tolerance, weight=base.weight, seed=seed, stay=stay, never_cross=sorted(base.never_cross),
+            part, grids, rule, borders=borders, tolerance=base.tolerance, weight=base.weight, seed=seed, stay=stay,
+            never_cross=sorted(base.never_cross),
         )  # fmt: skip
-    except EditError:
-        raise
     except PlanError as error:
         raise EditError(error.message, reason="argument", ids=error.ids, found=error.found, wanted=error.wanted,
                         remedy=error.remedy) from error  # fmt: skip
+    names = {code: code for code in grids}
     pairs = zip(found.blocks["code"].tolist(), found.blocks["grid"].tolist(), strict=True)
-    return {code: grid for code, grid in pairs if draft.blocks[code].grid != grid}
+    moves = {}
+    for code, grid in pairs:
+        if grid not in names:  # a new one: its code is free in the whole plan
+            names[grid] = next_grid_code(draft, draft.blocks[code].unit, names.values())
+        if draft.blocks[code].grid != names[grid]:
+            moves[code] = names[grid]
+    return moves
 
 
 def _norm(draft: Draft, norm: Profile | float | str | None) -> Profile | float:

@@ -74,7 +74,10 @@ def settled(
         _welcome(grid, codes, label, blocks, came_from, known, own)
     for grid, codes in own.items():
         _fill(grid, codes, label, table)
-    for part in sorted(set(label.values()) - {""}):
+    changed = {name for c in came_from for name in (label[c], blocks[c].responsibility)} | (
+        table.keys() - before.keys()
+    )
+    for part in sorted(changed & set(label.values()) - {""}):
         _part(part, label, blocks, table)
     for part in [p for p, old in before.items() if old.grid in touched and p not in label.values()]:
         del table[part]
