@@ -295,7 +295,7 @@ def test_compiled_and_plain_say_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_grid_and_window_has_a_row() -> None:
     fixes = pd.concat([walk(line((0, 150), (290, 150)), start=f"2026-03-0{d}T08:00") for d in (2, 4)])
     out = patrol_coverage(fixes, LEFT_RIGHT.iloc[::-1])
-    assert list(out.columns) == ["grid", "from", "to", "share", "covered_m2", "ground_m2", "undecided"]
+    assert list(out.columns) == ["grid", "from", "to", "share", "covered_m2", "ground_m2", "undecided", "low", "high"]
     assert out["grid"].tolist() == ["A"] * 3 + ["B"] * 3
     assert out["from"].dt.day.tolist() == [2, 3, 4] * 2
     assert out["share"].iloc[1] == 0
@@ -408,7 +408,7 @@ def test_bad_input_is_one_clear_error() -> None:
         patrol_coverage(fixes, LEFT_RIGHT, sight=0)
     with pytest.raises(InputError, match="a window has at least one day; found 0"):
         patrol_coverage(fixes, LEFT_RIGHT, days=0)
-    with pytest.raises(InputError, match="this ground has no area; found 'streets'; wanted area or walkable"):
+    with pytest.raises(InputError, match="coverage of streets needs them; wanted a layer of streets.*--streets"):
         patrol_coverage(fixes, LEFT_RIGHT, parameters=replace(AREA, ground="streets"))
     with pytest.raises(InputError, match="the period ends before it begins; found 2026-03-02 to 2026-03-01"):
         patrol_coverage(fixes, LEFT_RIGHT, end="2026-03-01")
