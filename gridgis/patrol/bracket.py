@@ -38,12 +38,9 @@ def bracket(ground: Ground, ends: NDArray[np.float64], sight: float) -> tuple[fl
     A buffer of GEOS is a polygon inscribed in the true surroundings; one with its radius divided by cos(pi / 4n), n the
     segments of a quarter, is circumscribed. Takes some seconds for an hour at 1 Hz.
     """
-    segments = np.unique(
-        np.where((ends[:, :2] > ends[:, 2:]).all(axis=1)[:, None], ends[:, [2, 3, 0, 1]], ends), axis=0
-    )
-    lines = shapely.linestrings(segments.reshape(-1, 2, 2))
+    lines = np.asarray(shapely.linestrings(np.unique(ends, axis=0).reshape(-1, 2, 2)))
     shapely.prepare(ground.shape)
-    lines = lines[shapely.dwithin(lines, ground.shape, 1.01 * sight)]
+    lines = lines[np.asarray(shapely.dwithin(lines, ground.shape, 1.01 * sight))]
     low, high = (_share(ground, lines, radius) for radius in (sight, sight / np.cos(np.pi / (4 * _QUARTER))))
     return max(low - _ROUNDING, 0.0), min(high + _ROUNDING, 1.0)
 

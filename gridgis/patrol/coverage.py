@@ -87,8 +87,9 @@ def patrol_coverage(
     DataFrame
         grid, from, to (dates, both included), share (fraction of 1), covered_m2, ground_m2, undecided (whether
         `parameters.full_share` lies between the bounds), low and high (bounds of the share: the error of the method,
-        or near a mark a bracket of polygons drawn inside and outside what was seen), sorted by grid, length and from; a row
-        for every grid and window, walked or not. Where the period is shorter than `days` there is one, cut to it.
+        or near a mark a bracket of polygons drawn inside and outside what was seen), sorted by grid, length and from;
+        a row for every grid and window, walked or not. Where the period is shorter than `days` there is one, cut to
+        it.
         A grid without ground has no share (NaN). ``attrs["parameters"]`` says how it was measured.
 
     Raises
