@@ -20,7 +20,15 @@ from gridgis import crs
 from gridgis.errors import InputError
 from gridgis.patrol.coverage import coverage_table, outlines, window_rows
 from gridgis.patrol.ground import (
-    CELL_M, UNSEEN, Centimetres, Ground, Grounds, check_sizes, distances, reach_of, seen_by_distance,
+    CELL_M,
+    UNSEEN,
+    Centimetres,
+    Ground,
+    Grounds,
+    check_sizes,
+    distances,
+    reach_of,
+    seen_by_distance,
 )
 from gridgis.patrol.lines import Day, Near, lines_of, period, window_lengths, windows
 from gridgis.patrol.painting import COMPILE_FROM, filled
@@ -193,8 +201,8 @@ def heat(
     Returns
     -------
     GeoDataFrame
-        grid, days (0: never), area_m2, geometry (MultiPolygon, in the CRS of `grids`), sorted by grid and days; together
-        they are the ground. Outlines follow the cells; a cell is seen when its centre is.
+        grid, days (0: never), area_m2, geometry (MultiPolygon, in the CRS of `grids`), sorted by grid and days;
+        together they are the ground. Outlines follow the cells; a cell is seen when its centre is.
     """
     grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, parameters)
     codes, counts, shapes = [], [], []

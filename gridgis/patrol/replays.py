@@ -1,7 +1,7 @@
 """The same track handed in twice: by the same or another person, shifted in time, thinned out or shaken a little.
 
-Two honest walks of one round go through the same places, but never for long at the same pace and with the same errors of
-the phone. So two tracks are compared after one of them was moved in time, and they are the same where they then stay
+Two honest walks of one round go through the same places, but never for long at the same pace and with the same errors
+of the phone. So two tracks are compared after one of them was moved in time, and they are the same where they then stay
 within a few metres of each other for minutes on end. Which pairs to compare, and by how much to move, comes from votes:
 pairs of places that both tracks reached one after the other with the same time between (as songs are recognised).
 """

@@ -96,7 +96,7 @@ def suspicions(
           the row is that of the later one, and detail says how much later and how far apart;
         - vehicle: minutes (in pieces of two) at `vehicle_mps` and more, from `vehicle_min`;
         - still: minutes of a patrol of `still_min` and more of which 95 % lie within `still_m` of its middle;
-        - straight line: metres in pieces of `straight_m` that deviate by less than `straight_rms_m`, less than any phone;
+        - straight line: metres in pieces of `straight_m` that deviate by `straight_rms_m` at most, as no phone does;
         - two places: fixes further than `apart_m` from those just before and after it, from `apart_share` of a day's;
         - future time: fixes more than `future_s` later than `now`; wrong clock: fixes without time or before 1980.
 
@@ -235,7 +235,13 @@ def _vehicles(track: _Track, marks: Marks) -> list[dict[str, Any]]:
     rides = spells.groupby("session").agg({"wait": "sum", "metres": "sum", "start": "min", "end": "max"})
     rides = rides[rides["wait"] >= 60 * marks.vehicle_min]
     return [
-        {"session": r.Index, "start": r.start, "end": r.end, "measure": r.wait / 60, "detail": f"{r.metres / r.wait:.1f} m/s"}
+        {
+            "session": r.Index,
+            "start": r.start,
+            "end": r.end,
+            "measure": r.wait / 60,
+            "detail": f"{r.metres / r.wait:.1f} m/s",
+        }
         for r in rides.itertuples()
     ]
 
@@ -288,7 +294,8 @@ def _straight(track: _Track, marks: Marks) -> list[dict[str, Any]]:
     groups = table.groupby("session").agg(m=("m", "sum"), start=("s", "min"), end=("s", "max"))
     detail = f"pieces of {marks.straight_m:g} m within {marks.straight_rms_m:g} m"
     return [
-        {"session": r.Index, "start": r.start, "end": r.end, "measure": r.m, "detail": detail} for r in groups.itertuples()
+        {"session": r.Index, "start": r.start, "end": r.end, "measure": r.m, "detail": detail}
+        for r in groups.itertuples()
     ]
 
 
