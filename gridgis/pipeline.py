@@ -32,6 +32,8 @@ from gridgis.files import read, read_osm, read_tracks, write, write_layers, writ
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
 from gridgis.patrol.coverage import patrol_coverage
+from gridgis.patrol.stays import stay_points
+from gridgis.patrol.suspicions import suspicions
 from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
@@ -210,7 +212,7 @@ def check_patrols(
         First and last local day that counts; by default all days of the tracks.
     """
     if tables["tracks"] is None:
-        return {"fixes": None, "patrols": None, "coverage": None, "rules": None}
+        return dict.fromkeys(("fixes", "patrols", "coverage", "rules", "suspicions", "stays"))
     parameters, blocked = profile.parameters, obstacles(tables, grids)
     fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
@@ -223,13 +225,24 @@ def check_patrols(
         sight=parameters.sight_m,
         days=sorted({1, *windows(profile)}),  # every length of window that a rule asks for
         obstacles=blocked,
+        streets=tables.get("streets", tables.get("barriers")),
+        buildings=tables["buildings"],
         start=start,
         end=end,
         parameters=parameters,
     )
+    odd = _in_period(suspicions(fixes, parameters=parameters), start, end)
+    stays = _in_period(stay_points(fixes, tables["postings"], parameters=parameters), start, end)
     kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
     rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
-    return {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
+    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
+    return {**walked, "suspicions": odd, "stays": stays}
+
+
+def _in_period(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
+    """The rows of the days asked for, and those of no day."""
+    outside = (frame["date"] < pd.Timestamp(start or date.min)) | (frame["date"] > pd.Timestamp(end or date.max))
+    return frame[~outside].reset_index(drop=True)
 
 
 def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
@@ -251,6 +264,9 @@ def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, 
         "coverage": records(walked["coverage"]),
         "patrols": records(walked["patrols"]),
         "rules": records(walked["rules"]),
+        "suspicions": records(walked["suspicions"]),
+        "stays": records(walked["stays"]),
+        "datums": records(walked.get("datums")),
         "parameters": dict(parameters),
     }
 

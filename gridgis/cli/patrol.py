@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from gridgis.cli import options
+from gridgis.cli import options, walks
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -26,6 +26,7 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--weather", help="极端天气 declared extreme weather")
 @click.option("--buildings", help="楼栋（不算可走地面）buildings, no ground to be walked")
 @click.option("--water", help="水面（不算可走地面）water, no ground to be walked")
+@click.option("--streets", help="道路（走过多少，未巡地块旁是哪条） streets, to be passed and to name holes by")
 @click.option("--from", "start", type=_DAY, help="起始日 first day")
 @click.option("--to", "end", type=_DAY, help="末日 last day")
 @click.option("--holes", type=click.Path(path_type=Path), help="未巡到的地块 the ground not walked, as polygons")
@@ -33,6 +34,14 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @options.as_json
 @click.option("--crs", help="坐标系（文件没写明时）CRS of layers that do not name theirs")
 @click.option("--datum", type=click.Choice(["wgs84", "gcj02", "bd09"]), help="轨迹的坐标偏移 the datum of the tracks")
+@click.option("--map", "renames", multiple=True, metavar="THEIRS=OURS", help="轨迹的列名 rename a column of the tracks")
+@click.option(
+    "--staff-from",
+    type=click.Choice(["track", "file"]),
+    default="track",
+    show_default=True,
+    help="GPX 是谁走的：按轨迹名或文件名 whose walk a GPX is: by its track's name or the file's",
+)
 def command(
     tracks: Sequence[Path],
     grids: str,
@@ -45,13 +54,17 @@ def command(
     as_json: bool,
     crs: str | None,
     datum: str | None,
+    renames: Sequence[str],
+    staff_from: Literal["track", "file"],
     **files: str | None,
 ) -> None:
     """巡查：网格内的时长、里程、覆盖率，规则达标与否。
 
     Hours and kilometres inside the grid, the covered share, and each rule kept or missed.
     """
-    from gridgis.files import read_tracks, write
+    from gridgis.files import read_usable_tracks, write
+    from gridgis.patrol.datum import likely_datums, warn_of_datums
+    from gridgis.patrol.rejects import rejected
     from gridgis.pipeline import check_patrols, obstacles, patrol_document
     from gridgis.profile import Profile
 
@@ -60,11 +73,18 @@ def command(
         rules = replace(rules, parameters=replace(rules.parameters, sight_m=sight))
     ground = options.read_place(grids, "grid", crs=crs)
     tables = _read_tables(files, crs)
-    tables["tracks"] = read_tracks(list(tracks), datum=datum)
+    tables["tracks"], unread = read_usable_tracks(
+        list(tracks), datum=datum, rename=options.renaming(renames), staff_from=staff_from
+    )
     first, last = (None if day is None else day.date() for day in (start, end))
     walked = check_patrols(tables, ground, rules, start=first, end=last)
+    walked["datums"] = likely_datums(walked["fixes"], ground, tables["postings"], read_as=datum or "wgs84")
+    warn_of_datums(walked["datums"])
+    lost = walked["patrols"] if tables["postings"] is not None else None
+    walked["rejects"] = rejected(walked["fixes"], lost, unread)
     write(walked["coverage"], output)
-    written = [output]
+    beside = {name: walked[name] for name in ("suspicions", "stays", "datums", "rejects")}
+    written = [output, *walks.write_beside(beside, output)]
     if holes is not None:
         from gridgis.patrol.coverage import holes as find_holes
 
@@ -74,6 +94,7 @@ def command(
             ground,
             sight=parameters.sight_m,
             obstacles=obstacles(tables, ground),
+            streets=tables["streets"],
             start=first,
             end=last,
             parameters=parameters,
@@ -84,6 +105,8 @@ def command(
         options.echo_json(patrol_document(walked, rules.parameters.as_dict()))
     else:
         _echo(walked)
+        walks.echo_walks(walked)
+    walks.echo_rejects(walked["rejects"])
     options.echo_written(written)
 
 
@@ -95,6 +118,7 @@ def _read_tables(files: dict[str, str | None], crs: str | None) -> dict[str, Any
         "weather": "weather",
         "buildings": "building",
         "water": "water",
+        "streets": "barrier",
     }
     return {name: options.read_optional(files[name], table, crs=crs) for name, table in names.items()}
 
