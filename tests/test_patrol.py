@@ -408,7 +408,7 @@ def test_bad_input_is_one_clear_error() -> None:
         patrol_coverage(fixes, LEFT_RIGHT, sight=0)
     with pytest.raises(InputError, match="a window has at least one day; found 0"):
         patrol_coverage(fixes, LEFT_RIGHT, days=0)
-    with pytest.raises(InputError, match="coverage of streets needs them; wanted a layer of streets.*--streets"):
+    with pytest.raises(InputError, match=r"coverage of streets needs them; wanted a layer of streets.*--streets"):
         patrol_coverage(fixes, LEFT_RIGHT, parameters=replace(AREA, ground="streets"))
     with pytest.raises(InputError, match="the period ends before it begins; found 2026-03-02 to 2026-03-01"):
         patrol_coverage(fixes, LEFT_RIGHT, end="2026-03-01")

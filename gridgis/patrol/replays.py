@@ -87,17 +87,25 @@ def same_tracks(thin: Thin, apart_m: float, least_min: float) -> list[Match]:
     Finds copies that were moved in time by any amount, shaken by about a metre and thinned to a fix every ten seconds
     or so. Not promised: copies that were turned, stretched in time or moved in space.
     """
-    begins = np.flatnonzero(np.diff(thin.session, prepend=-1))
-    tracks = {
-        int(thin.session[a]): (thin.seconds[a:b], thin.xy[a:b])
-        for a, b in zip(begins, np.append(begins[1:], len(thin.session)), strict=True)
-    }
+    tracks = {int(thin.session[a]): (thin.seconds[a:b], thin.xy[a:b]) for a, b in spans(thin.session)}
     found = []
     for one, other, shift in _candidates(thin):
         match = _compare(tracks[one], tracks[other], shift, apart_m)
         if match is not None and match[0] >= least_min:
             found.append(Match(one, other, *match))
     return sorted(found)
+
+
+def spans(session: Ints) -> list[tuple[int, int]]:
+    """First and last (excluded) row of each run of equal numbers.
+
+    Examples
+    --------
+    >>> spans(np.array([0, 0, 3])), spans(np.array([], dtype=int))
+    ([(0, 2), (2, 3)], [])
+    """
+    begins = np.flatnonzero(np.diff(session, prepend=-1)).tolist()
+    return list(zip(begins, [*begins[1:], len(session)][: len(begins)], strict=True))
 
 
 def _candidates(thin: Thin) -> list[tuple[int, int, float]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gridgis import crs
 from gridgis.patrol import inside
-from gridgis.patrol.replays import Thin, same_tracks, thinned
+from gridgis.patrol.replays import Thin, same_tracks, spans, thinned
 from gridgis.patrol.tracks import DEFAULTS, cleaned, in_time
 from gridgis.profile import Parameters
 
@@ -48,7 +48,7 @@ MARKS = Marks()
 
 #: Speed is that between fixes so many seconds apart (noise adds nothing to it), over two minutes.
 _CHORD_S, _SPELL_S, _LONGEST_CHORD_S = 10.0, 120.0, 60.0
-#: Whoever does not get further than this in two minutes rides nothing, in metres.
+#: Whoever moves about in less than this in two minutes rides nothing, in metres.
 _RIDE_M = 100.0
 #: Windows of a straight line begin each so many metres and hold at least so many fixes.
 _STRIDE_M, _LEAST_FIXES = 50.0, 10
@@ -180,7 +180,7 @@ def _spot_checks(clean: pd.DataFrame, marks: Marks, parameters: Parameters) -> p
     """What a patrol says by itself."""
     days = session_days(clean)
     kept = _track(clean[clean["kept"]])
-    ridden = _track(clean[(clean["session"] >= 0) & (clean["why"].isna() | (clean["why"] == "too fast"))])
+    ridden = _track(clean[clean["session"] >= 0])
     found = [
         _rows(_named(_vehicles(ridden, marks), days, "vehicle"), marks.vehicle_min, "min"),
         _rows(_named(_still(kept, marks, parameters.gap_s), days, "still"), marks.still_min, "min"),
@@ -214,42 +214,27 @@ def _vehicles(track: _Track, marks: Marks) -> list[dict[str, Any]]:
     keep = np.ones(len(tick), dtype=bool)
     keep[1:] = (np.diff(tick) != 0) | (np.diff(track.session) != 0)
     session, seconds, xy = track.session[keep], track.seconds[keep], track.xy[keep]
-    wait, way = np.diff(seconds), np.diff(xy, axis=0)
+    wait, metres = np.diff(seconds), np.hypot(*np.diff(xy, axis=0).T)
     fine = (np.diff(session) == 0) & (wait <= _LONGEST_CHORD_S)
-    steps = pd.DataFrame(
-        {
-            "session": session[1:],
-            "spell": np.floor(seconds[1:] / _SPELL_S),
-            "wait": wait,
-            "metres": np.hypot(*way.T),
-            "x": way[:, 0],
-            "y": way[:, 1],
-            "start": seconds[:-1],
-            "end": seconds[1:],
-        }
-    )[fine]
-    how = {"wait": "sum", "metres": "sum", "x": "sum", "y": "sum", "start": "min", "end": "max"}
-    spells = steps.groupby(["session", "spell"]).agg(how).reset_index()
-    spells = spells[(spells["wait"] >= _SPELL_S / 2) & (spells["metres"] >= marks.vehicle_mps * spells["wait"])]
-    spells = spells[spells["metres"] >= _RIDE_M]
-    rides = spells.groupby("session").agg({"wait": "sum", "metres": "sum", "start": "min", "end": "max"})
+    table = {"session": session[1:], "spell": np.floor(seconds[1:] / _SPELL_S), "wait": wait, "speed": metres / wait}
+    table |= {"west": xy[1:, 0], "south": xy[1:, 1], "start": seconds[:-1], "end": seconds[1:]}
+    steps = pd.DataFrame(table)[fine].assign(east=xy[1:, 0][fine], north=xy[1:, 1][fine])
+    # The median: a fix thrown far off is no ride.
+    how = {"wait": "sum", "speed": "median", "west": "min", "east": "max", "south": "min", "north": "max"}
+    spells = steps.groupby(["session", "spell"]).agg({**how, "start": "min", "end": "max"}).reset_index()
+    wide = np.hypot(spells["east"] - spells["west"], spells["north"] - spells["south"]) >= _RIDE_M
+    spells = spells[wide & (spells["wait"] >= _SPELL_S / 2) & (spells["speed"] >= marks.vehicle_mps)]
+    rides = spells.groupby("session").agg({"wait": "sum", "speed": "median", "start": "min", "end": "max"})
     rides = rides[rides["wait"] >= 60 * marks.vehicle_min]
     return [
-        {
-            "session": r.Index,
-            "start": r.start,
-            "end": r.end,
-            "measure": r.wait / 60,
-            "detail": f"{r.metres / r.wait:.1f} m/s",
-        }
+        {"session": r.Index, "start": r.start, "end": r.end, "measure": r.wait / 60, "detail": f"{r.speed:.1f} m/s"}
         for r in rides.itertuples()
     ]
 
 
 def _still(track: _Track, marks: Marks, gap_s: float) -> list[dict[str, Any]]:
     rows = []
-    begins = np.flatnonzero(np.diff(track.session, prepend=-1))
-    for a, b in zip(begins, np.append(begins[1:], len(track.session)), strict=True):
+    for a, b in spans(track.session):
         wait = np.diff(track.seconds[a:b])
         minutes = float(wait[wait <= gap_s].sum() / 60)
         if minutes < marks.still_min:
