@@ -162,9 +162,8 @@ def stream_tracks(
             else:
                 whole.append(_read_one(source, rename, staff_from))
     if whole:
-        fixes = pd.concat(whole, ignore_index=True)
-        staff = fixes["staff"]
-        parts.append((str(staff.min()), lambda: fixes))
+        small = pd.concat(whole, ignore_index=True)
+        parts.append((str(small["staff"].min()), lambda: small))
     parts.sort(key=lambda part: part[0])
     held: list[pd.DataFrame] = []
     for k, (_, load) in enumerate(parts):
