@@ -32,6 +32,7 @@ from gridgis.files import read, read_osm, read_tracks, write, write_layers, writ
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
 from gridgis.patrol.coverage import patrol_coverage
+from gridgis.patrol.datum import likely_datums, warn_of_datums
 from gridgis.patrol.stays import stay_points
 from gridgis.patrol.suspicions import suspicions
 from gridgis.patrol.tracks import clean_tracks, patrols
@@ -96,7 +97,7 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
-        walked = check_patrols(tables, plan["grids"], profile)
+        walked = check_patrols(tables, plan["grids"], profile, datum=project.datum.get("tracks"))
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -198,6 +199,7 @@ def check_patrols(
     *,
     start: date | None = None,
     end: date | None = None,
+    datum: str | None = None,
 ) -> Frames:
     """Cleaned fixes, patrols, patrol coverage, and rules kept or missed; all None without tracks.
 
@@ -210,9 +212,11 @@ def check_patrols(
         Its parameters hold the sight width and the ground that counts.
     start, end : date, optional
         First and last local day that counts; by default all days of the tracks.
+    datum : str, optional
+        With which the tracks were read; who seems to have another is warned of.
     """
     if tables["tracks"] is None:
-        return dict.fromkeys(("fixes", "patrols", "coverage", "rules", "suspicions", "stays"))
+        return dict.fromkeys(("fixes", "patrols", "coverage", "rules", "suspicions", "stays", "datums"))
     parameters, blocked = profile.parameters, obstacles(tables, grids)
     fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
@@ -231,12 +235,14 @@ def check_patrols(
         end=end,
         parameters=parameters,
     )
+    datums = likely_datums(fixes, grids, tables["postings"], read_as=datum or "wgs84", parameters=parameters)
+    warn_of_datums(datums)
     odd = _in_period(suspicions(fixes, parameters=parameters), start, end)
     stays = _in_period(stay_points(fixes, tables["postings"], parameters=parameters), start, end)
     kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
     rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
     walked = {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
-    return {**walked, "suspicions": odd, "stays": stays}
+    return {**walked, "suspicions": odd, "stays": stays, "datums": datums}
 
 
 def _in_period(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
@@ -266,7 +272,7 @@ def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, 
         "rules": records(walked["rules"]),
         "suspicions": records(walked["suspicions"]),
         "stays": records(walked["stays"]),
-        "datums": records(walked.get("datums")),
+        "datums": records(walked["datums"]),
         "parameters": dict(parameters),
     }
 

@@ -63,7 +63,6 @@ def command(
     Hours and kilometres inside the grid, the covered share, and each rule kept or missed.
     """
     from gridgis.files import read_usable_tracks, write
-    from gridgis.patrol.datum import likely_datums, warn_of_datums
     from gridgis.patrol.rejects import rejected
     from gridgis.pipeline import check_patrols, obstacles, patrol_document
     from gridgis.profile import Profile
@@ -77,9 +76,7 @@ def command(
         list(tracks), datum=datum, rename=options.renaming(renames), staff_from=staff_from
     )
     first, last = (None if day is None else day.date() for day in (start, end))
-    walked = check_patrols(tables, ground, rules, start=first, end=last)
-    walked["datums"] = likely_datums(walked["fixes"], ground, tables["postings"], read_as=datum or "wgs84")
-    warn_of_datums(walked["datums"])
+    walked = check_patrols(tables, ground, rules, start=first, end=last, datum=datum)
     lost = walked["patrols"] if tables["postings"] is not None else None
     walked["rejects"] = rejected(walked["fixes"], lost, unread)
     write(walked["coverage"], output)
