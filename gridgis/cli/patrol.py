@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import click
+import pandas as pd
 
-from gridgis.cli import options, walks
+from gridgis.cli import options
+from gridgis.errors import name_ids
 
 _DAY = click.DateTime(["%Y-%m-%d"])
+
+#: The kinds of suspicion in both languages.
+_KINDS = {
+    "same track": "轨迹重复 same track", "vehicle": "车速 vehicle", "still": "静置 still",
+    "straight line": "笔直 straight line", "two places": "同时两地 two places", "future time": "未来时间 future time",
+    "wrong clock": "时钟不对 wrong clock",
+}  # fmt: skip
 
 
 @click.command("patrol")
@@ -81,7 +90,7 @@ def command(
     walked["rejects"] = rejected(walked["fixes"], lost, unread)
     write(walked["coverage"], output)
     beside = {name: walked[name] for name in ("suspicions", "stays", "datums", "rejects")}
-    written = [output, *walks.write_beside(beside, output)]
+    written = [output, *_write_beside(beside, output)]
     if holes is not None:
         from gridgis.patrol.coverage import holes as find_holes
 
@@ -102,8 +111,8 @@ def command(
         options.echo_json(patrol_document(walked, rules.parameters.as_dict()))
     else:
         _echo(walked)
-        walks.echo_walks(walked)
-    walks.echo_rejects(walked["rejects"])
+        _echo_walks(walked)
+    _echo_rejects(walked["rejects"])
     options.echo_written(written)
 
 
@@ -132,3 +141,48 @@ def _echo(walked: dict[str, Any]) -> None:
         counts = rules.groupby(["rule", "result"]).size().reset_index(name="n")
         options.echo_table("规则 rules", ["规则 rule", "结果 result", "次 n"], counts.to_numpy().tolist())
     click.echo(f"参数 parameters: {covered.attrs.get('parameters', {})}")
+
+
+def _write_beside(tables: Mapping[str, pd.DataFrame | None], output: Path) -> list[Path]:
+    """Each table that has rows as NAME.<table>.EXT beside `output`."""
+    from gridgis.files import write
+
+    written = []
+    for name, table in tables.items():
+        if table is not None and len(table):
+            path = output.with_name(f"{output.stem}.{name}{output.suffix}")
+            write(table, path)
+            written.append(path)
+    return written
+
+
+def _echo_walks(walked: Mapping[str, Any]) -> None:
+    """The cleaning in one line, and a table of what is odd."""
+    fixes, odd = walked["fixes"], walked["suspicions"]
+    dropped = {reason: n for reason, n in fixes.attrs["dropped"].items() if n}
+    click.echo(f"清洗 cleaning: {fixes.attrs['counts']}  未用 set aside: {dropped}")
+    if len(odd):
+        rows = [
+            (r["staff"], _day(r["date"]), _KINDS[r["kind"]], _other(r), f"{r['measure']:.4g} {r['unit']}", r["detail"])
+            for r in odd.to_dict("records")
+        ]
+        options.echo_table(
+            "待核实（并非结论） to be asked about, no verdict",
+            ["人员 staff", "日期 date", "可疑 kind", "与 other", "量 measure", "说明 detail"],
+            rows,
+        )
+
+
+def _echo_rejects(rejects: pd.DataFrame) -> None:
+    """What was set aside, by reason, on stderr."""
+    for (table, reason), rows in rejects.groupby(["table", "reason"], sort=False):
+        named = f" ({name_ids(rows['id'])})" if table != "tracks" else ""
+        click.echo(f"未用 set aside: {table}, {len(rows)}{named}: {reason}", err=True)
+
+
+def _day(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:%Y-%m-%d}"
+
+
+def _other(row: Mapping[str, Any]) -> str:
+    return "" if row["other"] is None else f"{row['other']} {_day(row['other_date'])}"

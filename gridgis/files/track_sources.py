@@ -52,7 +52,7 @@ class Source(NamedTuple):
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return BytesIO(archive.read(self.entry))
-        except (zipfile.BadZipFile, EOFError, NotImplementedError, zlib.error) as error:
+        except (zipfile.BadZipFile, EOFError, RuntimeError, zlib.error) as error:
             raise InputError(f"the archive is damaged: {error}", source=self.name) from error
 
 
