@@ -151,7 +151,8 @@ def coverage_speed(peers: bool) -> None:
     lines, made = lines_of(clean[clean["staff"] == "W0"], METRES), Grounds(grids, 1.0, area)
     painting, _ = cpu(lambda: distances(lines.ends, made.raster(0), reach_of(SIGHT, 1.0), True), 3)
     say("painting alone, CPU s a track-hour", f"{painting / HOURS:.4f}", "about 0.012", painting / HOURS <= 0.012)
-    say("patrol_coverage with its ground, CPU s a track-hour", f"{whole / HOURS:.4f}", f"share {table['share'][0]:.4f}")
+    say("patrol_coverage with its ground, CPU s a track-hour", f"{whole / HOURS:.4f}")
+    say("  share of the first grid, neighbours' walks included", f"{table['share'][0]:.4f}")
     if not peers:
         return
     xy, shape = walk(0), shapely.box(0, 0, SIDE, SIDE)

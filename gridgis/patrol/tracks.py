@@ -61,7 +61,8 @@ def clean_tracks(fixes: pd.DataFrame, parameters: Parameters = DEFAULTS) -> pd.D
         - moving (bool): the fix is a vertex of the cleaned line, from which distances are measured. Wandering within
           `dead_band_m` is no walking.
 
-        ``attrs`` holds `dropped` (count by reason), `counts` and `parameters`.
+        ``attrs`` holds `dropped` (count by reason), `counts` (among them the gaps over which no line is drawn, and
+        the fixes that lay still or drifted within the dead-band) and `parameters`.
 
     Raises
     ------
@@ -110,7 +111,9 @@ def clean_tracks(fixes: pd.DataFrame, parameters: Parameters = DEFAULTS) -> pd.D
             "out of order": disorder,
             "sessions": sessions,
             "segments": pieces,
+            "gaps": int(((np.diff(seconds) > parameters.gap_s) & (np.diff(session[usable]) == 0)).sum()),
             "vertices": int(moving.sum()),
+            "within dead band": int((reason < 0).sum() - moving.sum()),
         },
         "parameters": parameters.as_dict(
             "gap_s", "max_speed_mps", "dead_band_m", "timezone", "max_accuracy_m", "session_gap_s"
