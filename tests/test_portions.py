@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
-from walks import drift, grids_of, line, recorded, walk
+from walks import drift, grids_of, line, recorded, streets_of, walk
 
 from gridgis import crs
 from gridgis.errors import GridgisWarning, InputError
@@ -258,3 +258,37 @@ def test_shifted_tracks_are_told_with_their_likely_datum_and_not_mended() -> Non
     assert wrong["likely"].tolist() == ["wgs84"]
     with pytest.raises(InputError, match="datum is unknown; found 'nad27'"):
         likely_datums(plain, GRIDS, read_as="nad27")
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_the_command_goes_on_without_what_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from gridgis.cli import run
+    from gridgis.files import write
+
+    write(GRIDS, tmp_path / "grids.gpkg")
+    streets = streets_of(East=[(0, 150), (600, 150)], Far=[(10, 290), (590, 290)]).assign(**{"class": "lane"})
+    write(streets, tmp_path / "streets.gpkg")
+    fixes = walk(line((0, 150), (600, 150)))
+    fixes.loc[5, "time"] = pd.Timestamp("1901-01-01", tz="UTC")
+    table = fixes.assign(time=fixes["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")).rename(columns={"staff": "who"})
+    packed(tmp_path / "t.zip", ("w1.csv", table.to_csv(index=False)))
+    (tmp_path / "cut.gpx").write_text("<gpx>")
+    (tmp_path / "postings.csv").write_text("staff,grid,role\nw9,A,full-time worker\n")
+    profile = '[norm.households]\nmixed = 300\n[parameters]\nground = "streets"\n'
+    (tmp_path / "ours.toml").write_text(f'name = "ours"\ntitle = "ours"\n{profile}')
+    files = {"grids": "grids.gpkg", "profile": "ours.toml", "postings": "postings.csv", "streets": "streets.gpkg"}
+    options = [word for name, file in files.items() for word in (f"--{name}", str(tmp_path / file))]
+    inputs = [str(tmp_path / "t.zip"), str(tmp_path / "cut.gpx"), "--map", "who=staff"]
+    assert (
+        run(["patrol", *inputs, *options, "--holes", str(tmp_path / "holes.gpkg"), "-o", str(tmp_path / "p.csv")]) == 0
+    )
+    said = capsys.readouterr()
+    shares = pd.read_csv(tmp_path / "p.csv")
+    assert shares["share"].round(2).tolist() == [0.51, 0.51]
+    rejects = pd.read_csv(tmp_path / "p.rejects.csv")
+    assert rejects["table"].tolist() == ["files", "tracks", "patrols"]
+    assert "set aside: files, 1" in said.err and "GPX is broken" in said.err
+    holes = gpd.read_file(tmp_path / "holes.gpkg")
+    assert set(holes["streets"]) == {"Far、East", "East"}

@@ -24,6 +24,7 @@ from gridgis.patrol.ground import (
     distances,
     reach_of,
     seen_by_distance,
+    with_area,
 )
 from gridgis.patrol.lines import Day, Days, Lines, Near, lines_of, period, window_lengths, windows
 from gridgis.patrol.painting import COMPILE_FROM
@@ -250,7 +251,8 @@ def holes(
 ) -> gpd.GeoDataFrame:
     """The ground that nobody on patrol came within sight of from `start` to `end`, as polygons.
 
-    Parameters are those of :func:`patrol_coverage`; holes smaller than `min_area_m2` are left out and counted.
+    Parameters are those of :func:`patrol_coverage`; holes smaller than `min_area_m2` are left out and counted. Where
+    `parameters.ground` is streets or buildings, the ground is what is walkable.
 
     Returns
     -------
@@ -271,6 +273,7 @@ def holes(
     """
     cell = check_sizes(sight, cell)
     clean = cleaned(fixes, parameters)
+    parameters = with_area(parameters)
     grounds = Grounds(grids, cell, parameters, obstacles)
     lines = lines_of(clean, grounds.metric)
     lines = lines.within(*period(lines.day, start, end))

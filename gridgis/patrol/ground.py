@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import geopandas as gpd
@@ -118,6 +119,17 @@ class Grounds:
         share = filled(shape, raster).ravel()
         rows = np.flatnonzero(share > 0)
         return Ground(self.codes[at], shape, float(shapely.area(shape)), raster, rows, share[rows])
+
+
+def with_area(parameters: Parameters) -> Parameters:
+    """The parameters for what is a piece of ground whatever coverage is measured by: streets and buildings lie on it.
+
+    Examples
+    --------
+    >>> with_area(Parameters(ground="streets")).ground, with_area(Parameters(ground="area")).ground
+    ('walkable', 'area')
+    """
+    return parameters if parameters.ground == "area" else replace(parameters, ground="walkable")
 
 
 def check_sizes(sight: float, cell: float) -> float:

@@ -29,6 +29,7 @@ from gridgis.patrol.ground import (
     distances,
     reach_of,
     seen_by_distance,
+    with_area,
 )
 from gridgis.patrol.lines import Day, Near, lines_of, period, window_lengths, windows
 from gridgis.patrol.painting import COMPILE_FROM, filled
@@ -164,7 +165,7 @@ def who_covered(
         grid, staff, from, to, days (on which they came within sight of it), share (of the ground that they covered),
         alone (of the ground that they covered and nobody else), sorted by grid, the largest share first.
     """
-    grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, parameters)
+    grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, with_area(parameters))
     found = []
     for ground, rows in _by_grid(painted, grounds, first, last):
         least = {staff: _least(part, ground) for staff, part in rows.groupby("staff", sort=True)}
@@ -204,7 +205,7 @@ def heat(
         grid, days (0: never), area_m2, geometry (MultiPolygon, in the CRS of `grids`), sorted by grid and days;
         together they are the ground. Outlines follow the cells; a cell is seen when its centre is.
     """
-    grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, parameters)
+    grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, with_area(parameters))
     codes, counts, shapes = [], [], []
     for ground, rows in _by_grid(painted, grounds, first, last):
         seen = [_least(part, ground) <= 100 * sight for _, part in rows.groupby("date")]

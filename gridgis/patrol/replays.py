@@ -175,7 +175,7 @@ def _compare(
 ) -> tuple[float, float, float, float, float] | None:
     """Minutes, shift, median distance, start and end of what is the same; None where nothing is."""
     away = _apart(one, other, shift)
-    if not np.nanquantile(np.append(away, np.inf), 0.2, method="lower") <= _FAR_M:
+    if not np.nanquantile(np.append(away, np.inf), 0.05, method="lower") <= _FAR_M:
         return None
     for offsets in (np.arange(-_NEAR_S, _NEAR_S + 1, 3.0), np.arange(-2.0, 3.0), np.arange(-4, 5) / 5):
         shift = min((shift + o for o in offsets), key=lambda s: (_score(one, other, s), abs(s)))
