@@ -285,6 +285,14 @@ def test_the_share_is_that_of_the_exact_surroundings(seed: int) -> None:
     assert out["covered_m2"] == pytest.approx(out["share"] * out["ground_m2"])
 
 
+def test_a_large_grid_has_larger_cells_and_the_same_share() -> None:
+    xy = line((100, 203.7), (2300, 911.3), (400, 2011.9))
+    ground = shapely.box(0, 0, 2500, 2500)
+    out = patrol_coverage(walk(xy), grids_of(A=ground)).iloc[0]
+    assert out["share"] == pytest.approx(exact_share(xy, ground, 25), abs=2e-6)
+    assert out["ground_m2"] == pytest.approx(6_250_000)
+
+
 def test_compiled_and_plain_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     fixes = pd.concat([walk(random_walk(k, 300), staff=f"w{k}") for k in range(3)])
     plain = patrol_coverage(fixes, LEFT_RIGHT)["share"].to_numpy()

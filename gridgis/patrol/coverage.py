@@ -136,7 +136,7 @@ def patrol_coverage(
     for at in range(len(grounds)):
         ground = grounds.ground(at)
         beside = lines.take(near.rows(grounds.box(at, sight + cell)))
-        daily = _daily(ground, beside, reach_of(sight, cell), len(lines.day) >= COMPILE_FROM)
+        daily = _daily(ground, beside, reach_of(sight, ground.raster.cell), len(lines.day) >= COMPILE_FROM)
         frames.append(window_rows(ground, daily, spans, sight, marks, beside))
     return coverage_table(frames, clean.attrs["parameters"], sight, lengths, cell, obstacles, parameters)
 
@@ -283,7 +283,7 @@ def holes(
     for at in range(len(grounds)):
         ground = grounds.ground(at)
         ends = lines.ends[near.rows(grounds.box(at, sight + cell))]
-        least = distances(ends, ground.raster, reach_of(sight, cell), compiled)[ground.rows]
+        least = distances(ends, ground.raster, reach_of(sight, ground.raster.cell), compiled)[ground.rows]
         found = outlines(least > 100 * sight, ground)
         codes += [ground.code] * len(found)
         parts.append(found)
