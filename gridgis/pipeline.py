@@ -30,6 +30,9 @@ from gridgis.files import read, read_osm, read_tracks, write, write_layers, writ
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
 from gridgis.patrol.coverage import patrol_coverage
+from gridgis.patrol.datum import likely_datums, warn_of_datums
+from gridgis.patrol.stays import stay_points
+from gridgis.patrol.suspicions import suspicions
 from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
@@ -92,7 +95,7 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
-        walked = check_patrols(tables, plan["grids"], profile)
+        walked = check_patrols(tables, plan["grids"], profile, datum=project.datum.get("tracks"))
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -195,6 +198,7 @@ def check_patrols(
     *,
     start: date | None = None,
     end: date | None = None,
+    datum: str | None = None,
 ) -> Frames:
     """Cleaned fixes, patrols, patrol coverage, and rules kept or missed; all None without tracks.
 
@@ -207,9 +211,11 @@ def check_patrols(
         Its parameters hold the sight width and the ground that counts.
     start, end : date, optional
         First and last local day that counts; by default all days of the tracks.
+    datum : str, optional
+        With which the tracks were read; who seems to have another is warned of.
     """
     if tables["tracks"] is None:
-        return {"fixes": None, "patrols": None, "coverage": None, "rules": None}
+        return dict.fromkeys(("fixes", "patrols", "coverage", "rules", "suspicions", "stays", "datums"))
     parameters, blocked = profile.parameters, obstacles(tables, grids)
     fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
@@ -222,13 +228,26 @@ def check_patrols(
         sight=parameters.sight_m,
         days=sorted({1, *windows(profile)}),  # every length of window that a rule asks for
         obstacles=blocked,
+        streets=tables.get("streets", tables.get("barriers")),
+        buildings=tables["buildings"],
         start=start,
         end=end,
         parameters=parameters,
     )
+    datums = likely_datums(fixes, grids, tables["postings"], read_as=datum or "wgs84", parameters=parameters)
+    warn_of_datums(datums)
+    odd = _in_period(suspicions(fixes, parameters=parameters), start, end)
+    stays = _in_period(stay_points(fixes, tables["postings"], parameters=parameters), start, end)
     kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
     rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
-    return {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
+    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
+    return {**walked, "suspicions": odd, "stays": stays, "datums": datums}
+
+
+def _in_period(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
+    """The rows of the days asked for, and those of no day."""
+    outside = (frame["date"] < pd.Timestamp(start or date.min)) | (frame["date"] > pd.Timestamp(end or date.max))
+    return frame[~outside].reset_index(drop=True)
 
 
 def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
@@ -250,6 +269,9 @@ def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, 
         "coverage": records(walked["coverage"]),
         "patrols": records(walked["patrols"]),
         "rules": records(walked["rules"]),
+        "suspicions": records(walked["suspicions"]),
+        "stays": records(walked["stays"]),
+        "datums": records(walked["datums"]),
         "parameters": dict(parameters),
     }
 

@@ -207,7 +207,7 @@ def test_patrol_on_the_sample(sample: Path, built: Path, tmp_path: Path, capsys:
     arguments += ("--postings", sample / "postings.csv", "--staff", sample / "staff.csv")
     assert gridgis("patrol", *arguments, "-o", report, "--holes", holes, "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"coverage", "patrols", "rules", "parameters"}
+    assert set(document) == {"coverage", "patrols", "rules", "suspicions", "stays", "datums", "parameters"}
     assert {row["result"] for row in document["rules"]} <= {"kept", "missed", "excused", "undecided", "no data"}
     assert {"kept", "missed"} <= {row["result"] for row in document["rules"]}
     assert pd.read_csv(report)["share"].between(0, 1).all()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
 import pytest
 import shapely
@@ -18,6 +17,7 @@ from gridgis.assign.persons import assign_persons
 from gridgis.crs import to_metric
 from gridgis.files import read, read_tracks
 from gridgis.locate import GridLocator
+from gridgis.patrol.datum import likely_datums
 from gridgis.patrol.tracks import clean_tracks
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.validate import validate
@@ -269,6 +269,43 @@ def test_jumps_are_dropped_and_nothing_else_is(truth: dict[str, Any], sample: Pa
     assert len(dropped) == pytest.approx(row["count"], abs=2)  # two that follow each other, or one at an end
 
 
+def test_the_desk_the_copy_and_the_car_are_suspicious_and_nothing_else_is(truth: dict[str, Any], built: Path) -> None:
+    rows = {row["kind"]: row for row in truth["planted"] if row["where"] == "tracks.parquet"}
+    kinds = {"desk": "still", "replayed": "same track", "vehicle": "vehicle"}
+    found = pd.DataFrame(json.loads((built / "patrol.json").read_text("utf-8"))["suspicions"])
+    assert {(r.kind, r.staff, r.date) for r in found.itertuples()} == {
+        (seen, rows[kind]["ids"][0], rows[kind]["date"]) for kind, seen in kinds.items()
+    }
+    (copy,) = found[found["kind"] == "same track"].to_dict("records")
+    assert (copy["other"], copy["other_date"]) == (copy["staff"], rows["replayed"]["of"])
+    assert copy["detail"] == "1 d later, 0.0 m apart"
+
+
+def test_only_the_desk_is_a_stay(truth: dict[str, Any], built: Path) -> None:
+    (desk,) = (row for row in truth["planted"] if row["kind"] == "desk")
+    stays = pd.DataFrame(json.loads((built / "patrol.json").read_text("utf-8"))["stays"])
+    assert set(zip(stays["staff"], stays["date"], strict=True)) == {(desk["ids"][0], desk["date"])}
+
+
+def test_the_phones_in_gcj02_are_told_and_no_others(truth: dict[str, Any], sample: Path, built: Path) -> None:
+    (row,) = planted(truth, file="tracks_gcj02.parquet")
+    fixes = read_tracks([sample / "tracks.parquet", sample / "tracks_gcj02.parquet"])
+    some = fixes.iloc[::30]
+    grids = read(f"{built / 'plan.gpkg'}:grids", table="grid")
+    found = likely_datums(some, grids, read(sample / "postings.csv", table="posting"))
+    assert found[["staff", "likely"]].to_numpy().tolist() == [[who, "gcj02"] for who in row["ids"]]
+    assert found["shift_m"].between(300, 700).all()
+
+
+def test_the_gap_is_not_walked(truth: dict[str, Any], built: Path) -> None:
+    (gap,) = (row for row in truth["planted"] if row["id"] == "track-gap")
+    walks = pd.DataFrame(json.loads((built / "patrol.json").read_text("utf-8"))["patrols"])
+    walks["whole"] = (pd.to_datetime(walks["end"]) - pd.to_datetime(walks["start"])).dt.total_seconds() / 60
+    lost = walks[walks["whole"] - walks["minutes"] > 1]
+    assert lost[["staff", "date"]].to_numpy().tolist() == [[gap["ids"][0], gap["date"]]]
+    assert (lost["whole"] - lost["minutes"]).tolist() == pytest.approx([12], abs=0.1)
+
+
 def test_tracks_in_gcj02_lie_in_their_grids_when_they_are_read_as_such(
     truth: dict[str, Any], sample: Path, built: Path
 ) -> None:
@@ -306,23 +343,8 @@ def test_boards_lack_what_was_left_out(truth: dict[str, Any], sample: Path, buil
 def test_what_nothing_finds_yet_is_listed_with_the_work_that_will(truth: dict[str, Any]) -> None:
     later = {row["subject"] for row in truth["planted"] if row["expected"] == "later"}
     assert later == {
-        "staff and postings", "boards", "replayed track", "vehicle", "visit", "matters",
+        "staff and postings", "boards", "visit", "matters",
     }  # fmt: skip
-
-
-def test_a_track_handed_in_again_and_a_car_are_in_the_tracks(truth: dict[str, Any], sample: Path) -> None:
-    fixes = read_tracks([sample / "tracks.parquet"])
-    local = fixes["time"].dt.tz_convert("Asia/Shanghai")
-    days = fixes.assign(date=local.dt.strftime("%Y-%m-%d"), hour=local.dt.hour)
-    (again,) = (row for row in truth["planted"] if row["kind"] == "replayed")
-    own = days[days["staff"] == again["ids"][0]]
-    first, second = (own.loc[own["date"] == day, ["lon", "lat"]].to_numpy() for day in (again["of"], again["date"]))
-    assert (first == second).all()
-    (car,) = (row for row in truth["planted"] if row["kind"] == "vehicle")
-    ride = days[(days["staff"] == car["ids"][0]) & (days["date"] == car["date"]) & (days["hour"] >= 12)]
-    points = to_metric(gpd.GeoDataFrame(geometry=gpd.points_from_xy(ride["lon"], ride["lat"]), crs=4326)).geometry
-    step = np.hypot(np.diff(points.x), np.diff(points.y))
-    assert 4 < np.median(step) < 5.5
 
 
 def test_visits_lack_what_was_left_out_and_nothing_else(truth: dict[str, Any], sample: Path) -> None:
