@@ -24,11 +24,12 @@ from gridgis.assign.houses import assign_houses
 from gridgis.assign.persons import assign_persons
 from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.shift import warn_of_shift
-from gridgis.compliance import check_compliance, windows
+from gridgis.compliance import windows
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
+from gridgis.files import read, read_osm, read_sites, read_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
+from gridgis.findings import LISTS, WALKED, judge
 from gridgis.patrol.coverage import patrol_coverage
 from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
@@ -92,7 +93,8 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
-        walked = check_patrols(tables, plan["grids"], profile)
+        found = {**tables, **people, "defects": defects, "chain_counts": _counts(people), "settings": project.publish}
+        walked = check_patrols(found, plan["grids"], profile)
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -116,7 +118,10 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
         tables.update({name: layers[name] for name in _FROM_OSM if len(layers[name])})
     for name, table in INPUTS.items():
         if name in inputs and name != "boundary":
-            tables[name] = read(inputs[name][0], table=table, datum=datum.get(name))
+            shift, several = datum.get(name), name == "sites"
+            tables[name] = (
+                read_sites(inputs[name], datum=shift) if several else read(inputs[name][0], table=table, datum=shift)
+            )
     if tables["staff"] is not None:
         tables["staff"] = embed_photos(tables["staff"], Path(inputs["staff"][0]).parent)
     if "tracks" in inputs:
@@ -196,20 +201,27 @@ def check_patrols(
     start: date | None = None,
     end: date | None = None,
 ) -> Frames:
-    """Cleaned fixes, patrols, patrol coverage, and rules kept or missed; all None without tracks.
+    """Cleaned fixes, patrols, patrol coverage, rules kept or missed, and what goes with them; all None without tracks.
 
     Parameters
     ----------
     tables : dict
-        ``tracks``, ``staff``, ``postings``, ``leave``, ``weather``, ``buildings`` and ``water``; None where not given.
+        ``tracks``; and ``staff``, ``postings``, ``leave``, ``weather``, ``buildings``, ``water`` and the other tables
+        that rules are checked against, ``chain_counts`` (of the chain) and ``settings`` (of the boards). None, or no
+        such key, where not given.
     grids : GeoDataFrame
     profile : Profile
         Its parameters hold the sight width and the ground that counts.
     start, end : date, optional
         First and last local day that counts; by default all days of the tracks.
+
+    Returns
+    -------
+    dict
+        The keys of :data:`gridgis.findings.WALKED`.
     """
     if tables["tracks"] is None:
-        return {"fixes": None, "patrols": None, "coverage": None, "rules": None}
+        return dict.fromkeys(WALKED)
     parameters, blocked = profile.parameters, obstacles(tables, grids)
     fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
@@ -226,9 +238,12 @@ def check_patrols(
         end=end,
         parameters=parameters,
     )
-    kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
-    rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
-    return {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
+    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage}
+    return {**walked, **judge(walked, tables, grids, profile, start, end)}
+
+
+def _counts(people: Frames) -> Any:
+    return None if people["chain"] is None else people["chain"].counts
 
 
 def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
@@ -245,11 +260,15 @@ def _days_of(fixes: pd.DataFrame) -> str:
 
 
 def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON document of ``gridgis patrol --json``."""
+    """The JSON document of ``gridgis patrol --json``; lists beside the rules where the tables for them were given."""
+    lists = {name: records(walked[name]) for name in LISTS if walked[name] is not None}
+    if lists:
+        lists["rejects"] = walked["rules"].attrs["rejects"]
     return {
         "coverage": records(walked["coverage"]),
         "patrols": records(walked["patrols"]),
         "rules": records(walked["rules"]),
+        **lists,
         "parameters": dict(parameters),
     }
 
