@@ -24,11 +24,12 @@ from gridgis.assign.houses import assign_houses
 from gridgis.assign.persons import assign_persons
 from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.shift import warn_of_shift
-from gridgis.compliance import check_compliance, windows
+from gridgis.compliance import coverage_marks, windows
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
+from gridgis.files import read, read_osm, read_sites, read_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
+from gridgis.findings import LISTS, WALKED, judge
 from gridgis.patrol.coverage import patrol_coverage
 from gridgis.patrol.datum import likely_datums, warn_of_datums
 from gridgis.patrol.stays import stay_points
@@ -95,7 +96,8 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
-        walked = check_patrols(tables, plan["grids"], profile, datum=project.datum.get("tracks"))
+        found = {**tables, **people, "defects": defects, "chain_counts": _counts(people), "settings": project.publish}
+        walked = check_patrols(found, plan["grids"], profile, datum=project.datum.get("tracks"))
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -119,7 +121,10 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
         tables.update({name: layers[name] for name in _FROM_OSM if len(layers[name])})
     for name, table in INPUTS.items():
         if name in inputs and name != "boundary":
-            tables[name] = read(inputs[name][0], table=table, datum=datum.get(name))
+            shift, several = datum.get(name), name == "sites"
+            tables[name] = (
+                read_sites(inputs[name], datum=shift) if several else read(inputs[name][0], table=table, datum=shift)
+            )
     if tables["staff"] is not None:
         tables["staff"] = embed_photos(tables["staff"], Path(inputs["staff"][0]).parent)
     if "tracks" in inputs:
@@ -200,12 +205,14 @@ def check_patrols(
     end: date | None = None,
     datum: str | None = None,
 ) -> Frames:
-    """Cleaned fixes, patrols, patrol coverage, and rules kept or missed; all None without tracks.
+    """Cleaned fixes, patrols, patrol coverage, rules kept or missed, and what goes with them; all None without tracks.
 
     Parameters
     ----------
     tables : dict
-        ``tracks``, ``staff``, ``postings``, ``leave``, ``weather``, ``buildings`` and ``water``; None where not given.
+        ``tracks``; and ``staff``, ``postings``, ``leave``, ``weather``, ``buildings``, ``water`` and the other tables
+        that rules are checked against, ``chain_counts`` (of the chain) and ``settings`` (of the boards). None, or no
+        such key, where not given.
     grids : GeoDataFrame
     profile : Profile
         Its parameters hold the sight width and the ground that counts.
@@ -213,9 +220,14 @@ def check_patrols(
         First and last local day that counts; by default all days of the tracks.
     datum : str, optional
         With which the tracks were read; who seems to have another is warned of.
+
+    Returns
+    -------
+    dict
+        The keys of :data:`gridgis.findings.WALKED`.
     """
     if tables["tracks"] is None:
-        return dict.fromkeys(("fixes", "patrols", "coverage", "rules", "suspicions", "stays", "datums"))
+        return dict.fromkeys(WALKED)
     parameters, blocked = profile.parameters, obstacles(tables, grids)
     fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
@@ -233,21 +245,25 @@ def check_patrols(
         start=start,
         end=end,
         parameters=parameters,
+        marks=coverage_marks(profile),
     )
     datums = likely_datums(fixes, grids, tables["postings"], read_as=datum or "wgs84", parameters=parameters)
     warn_of_datums(datums)
     odd = _in_period(suspicions(fixes, parameters=parameters), start, end)
     stays = _in_period(stay_points(fixes, tables["postings"], parameters=parameters), start, end)
-    kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
-    rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
-    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
-    return {**walked, "suspicions": odd, "stays": stays, "datums": datums}
+    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage}
+    walked |= {"suspicions": odd, "stays": stays, "datums": datums}
+    return {**walked, **judge(walked, tables, grids, profile, start, end)}
 
 
 def _in_period(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
     """The rows of the days asked for, and those of no day."""
     outside = (frame["date"] < pd.Timestamp(start or date.min)) | (frame["date"] > pd.Timestamp(end or date.max))
     return frame[~outside].reset_index(drop=True)
+
+
+def _counts(people: Frames) -> Any:
+    return None if people["chain"] is None else people["chain"].counts
 
 
 def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
@@ -264,7 +280,10 @@ def _days_of(fixes: pd.DataFrame) -> str:
 
 
 def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON document of ``gridgis patrol --json``."""
+    """The JSON document of ``gridgis patrol --json``; lists beside the rules where the tables for them were given."""
+    lists = {name: records(walked[name]) for name in LISTS if walked[name] is not None}
+    if lists:
+        lists["rejects"] = walked["rules"].attrs["rejects"]
     return {
         "coverage": records(walked["coverage"]),
         "patrols": records(walked["patrols"]),
@@ -272,6 +291,7 @@ def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, 
         "suspicions": records(walked["suspicions"]),
         "stays": records(walked["stays"]),
         "datums": records(walked["datums"]),
+        **lists,
         "parameters": dict(parameters),
     }
 

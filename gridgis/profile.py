@@ -10,18 +10,21 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import date
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gridgis.errors import ProfileError
+from gridgis.faults import find_faults
+from gridgis.rules import Rule, make_rules
 
 _GROUNDS = ("area", "walkable", "streets", "buildings")
-_OPS = (">=", "<=", "==", "between", "approx", "exists")
 _FRACTIONS = ("full_share", "street_passed", "about")
-_ABOVE_ZERO = ("sight_m", "gap_s", "max_speed_mps", "m2_per_household", "storeys_default")
+_ABOVE_ZERO = ("sight_m", "gap_s", "max_speed_mps", "m2_per_household", "storeys_default", "visit_near_m")
+_TABLES = ("name", "title", "norm", "levels", "code", "board", "weights", "parameters", "calendar", "score", "rule")
+_TEMPLATES = ("items", "attendance")
 _CLASSES = ("river", "railway", "expressway", "main", "secondary", "lane", "wall")
 _ORDERS = ("path", "north")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -44,6 +47,7 @@ class Parameters:
     max_accuracy_m: float = 50.0
     max_speed_mps: float = 6.0
     week_start: str = "monday"
+    working_days: str = "monday..friday"
     noon: str = "12:00"
     timezone: str = "Asia/Shanghai"
     about: float = 0.25
@@ -51,6 +55,8 @@ class Parameters:
     min_width_m: float = 0.0
     yellow_days: float = 3.0
     red_days: float = 7.0
+    visit_near_m: float = 50.0
+    visit_near_min: float = 15.0
     board_verified_days: float = 180.0
     m2_per_household: float = 90.0
     storeys_default: float = 6.0
@@ -61,6 +67,22 @@ class Parameters:
         """All parameters, or the named ones, as a plain dict for a result."""
         values = asdict(self)
         return {name: values[name] for name in names} if names else values
+
+    @property
+    def weekdays(self) -> tuple[int, ...]:
+        """The working days of a week, Monday as 0, out of "monday..friday" or "monday, wednesday".
+
+        Examples
+        --------
+        >>> Parameters().weekdays, Parameters(working_days="saturday..monday, friday").weekdays
+        ((0, 1, 2, 3, 4), (0, 4, 5, 6))
+        """
+        found: set[int] = set()
+        for part in self.working_days.split(","):
+            first, _, last = (word.strip() for word in part.partition(".."))
+            start = _DAYS.index(first)
+            found |= {(start + n) % 7 for n in range((_DAYS.index(last or first) - start) % 7 + 1)}
+        return tuple(sorted(found))
 
 
 @dataclass(frozen=True)
@@ -111,18 +133,19 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One rule: the `metric` of a `subject` compared by `op` with `value`, each `period`."""
+class Calendar:
+    """Days that break the week: holidays on which nobody works, and days off that were made working days (调休)."""
 
-    id: str
-    subject: str
-    metric: str
-    op: str
-    value: float | str | tuple[float, float]
-    unit: str
-    period: str
-    area: str = ""
-    note: str = ""
+    holidays: tuple[date, ...] = ()
+    workdays: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """Which template of scores counts, and which categories of matters each of its names stands for."""
+
+    template: str = ""
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,6 +162,8 @@ class Profile:
     parameters: Parameters = field(default_factory=Parameters)
     weights: Weights = field(default_factory=Weights)
     rules: tuple[Rule, ...] = ()
+    calendar: Calendar = field(default_factory=Calendar)
+    score: Score = field(default_factory=Score)
 
     @staticmethod
     def names() -> list[str]:
@@ -152,35 +177,43 @@ class Profile:
         Raises
         ------
         ProfileError
-            If there is none, or a line cannot be used; the message names the table and key.
+            If there is none, or a line cannot be used; the message names the line, the table and the key.
 
         Examples
         --------
         >>> Profile.load("yichang").norm.households["mixed"]
         300.0
         """
-        path = Path(name)
-        if path.suffix == ".toml":
-            if not path.is_file():
-                raise ProfileError("no such profile file", source=path)
-            text, source = _read_text(path), str(path)
-        elif str(name) in cls.names():
-            text, source = (files("gridgis.profiles") / f"{name}.toml").read_text("utf-8"), f"profile {name}"
-        else:
-            raise ProfileError(
-                "no such profile", found=repr(str(name)), wanted=f"{', '.join(cls.names())}, or a .toml file"
-            )
-        return cls.parse(text, source)
+        return cls.parse(*_text_of(name, cls.names()))
+
+    @classmethod
+    def faults(cls, name: str | Path) -> list[ProfileError]:
+        """Every fault of a profile, each with its line, in the order of the file; none where it can be used.
+
+        Raises
+        ------
+        ProfileError
+            If there is no such profile.
+        """
+        text, source = _text_of(name, cls.names())
+        try:
+            data = _loaded(text, source)
+        except ProfileError as error:
+            return [error]
+        return find_faults(text, data, source, cls._made)
 
     @classmethod
     def parse(cls, text: str, source: str = "profile") -> Profile:
         """Read a profile from TOML text; `source` is named in messages."""
+        data = _loaded(text, source)
         try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProfileError(f"not valid TOML: {error}", source=source) from error
-        known = ("name", "title", "norm", "levels", "code", "board", "weights", "parameters", "rule")
-        _only(data, known, "the file", source)
+            return cls._made(data, source)
+        except ProfileError as error:
+            raise next(iter(find_faults(text, data, source, cls._made)), error) from error
+
+    @classmethod
+    def _made(cls, data: Mapping[str, Any], source: str) -> Profile:
+        _only(data, _TABLES, "the file", source)
         for needed in ("name", "title", "norm"):
             if needed not in data:
                 raise ProfileError(f"{needed!r} is missing", source=source)
@@ -199,8 +232,29 @@ class Profile:
             board_required=_words(board.get("required", []), "board.required", source),
             parameters=_parameters(_section(data, "parameters", source), source),
             weights=_weights(_section(data, "weights", source), source),
-            rules=_rules(data.get("rule", []), source),
+            rules=make_rules(data.get("rule", []), source),
+            calendar=_calendar(_section(data, "calendar", source), source),
+            score=_score(_section(data, "score", source), source),
         )
+
+
+def _loaded(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"not valid TOML: {error}", source=source) from error
+
+
+def _text_of(name: str | Path, shipped: list[str]) -> tuple[str, str]:
+    """The text of a profile, and what it is called in messages."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ProfileError("no such profile file", source=path)
+        return _read_text(path), str(path)
+    if str(name) not in shipped:
+        raise ProfileError("no such profile", found=repr(str(name)), wanted=f"{', '.join(shipped)}, or a .toml file")
+    return (files("gridgis.profiles") / f"{name}.toml").read_text("utf-8"), f"profile {name}"
 
 
 def _read_text(path: Path) -> str:
@@ -335,39 +389,52 @@ def _word(key: str, value: Any, source: str) -> str:
             ZoneInfo(str(value))
         except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder of zones, as "Asia"
             raise ProfileError("parameters.timezone is unknown", source=source, found=repr(value)) from error
+    if key == "working_days" and not _are_days(str(value)):
+        raise ProfileError(
+            "parameters.working_days is unknown",
+            source=source,
+            found=repr(value),
+            wanted="monday..friday, or days with commas between",
+        )
     if key == "noon" and not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", str(value)):
         raise ProfileError("parameters.noon must be HH:MM", source=source, found=repr(value))
     return str(value)
 
 
-def _rules(data: Any, source: str) -> tuple[Rule, ...]:
-    if not isinstance(data, list) or not all(isinstance(item, Mapping) for item in data):
-        raise ProfileError("[[rule]] must be a list of tables", source=source)
-    rules = [
-        _rule(item, f"rule {number} ({item.get('id', 'without id')})", source) for number, item in enumerate(data, 1)
-    ]
-    ids = [rule.id for rule in rules]
-    doubled = sorted({i for i in ids if ids.count(i) > 1})
-    if doubled:
-        raise ProfileError("rule ids are not unique", source=source, ids=doubled)
-    return tuple(rules)
+def _are_days(text: str) -> bool:
+    named = [word.strip() for part in text.split(",") for word in part.split("..", 1)]
+    return all(word in _DAYS for word in named)
 
 
-def _rule(item: Mapping[str, Any], where: str, source: str) -> Rule:
-    _only(item, tuple(f.name for f in fields(Rule)), where, source)
-    missing = [f for f in ("id", "subject", "metric", "op", "value", "unit", "period") if f not in item]
-    if missing:
-        raise ProfileError(f"{where} lacks {', '.join(missing)}", source=source)
-    for key in item:
-        if key != "value" and not isinstance(item[key], str):
-            raise ProfileError(f"{where}: {key} must be text", source=source, found=repr(item[key]))
-    op, value = item["op"], item["value"]
-    if op not in _OPS:
-        raise ProfileError(f"{where} has an unknown op", source=source, found=repr(op), wanted=", ".join(_OPS))
-    if op == "between":
-        value = _range(value, f"{where} value", source)
-    elif not isinstance(value, str) and (
-        isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)
-    ):
-        raise ProfileError(f"{where} value must be a number or text", source=source, found=repr(value))
-    return Rule(**{**item, "value": value})
+def _calendar(data: Mapping[str, Any], source: str) -> Calendar:
+    _only(data, ("holidays", "workdays"), "[calendar]", source)
+    found = Calendar(**{key: _dates(value, f"calendar.{key}", source) for key, value in data.items()})
+    both = sorted(set(found.holidays) & set(found.workdays))
+    if both:
+        raise ProfileError("a day is a holiday or a workday, not both", source=source, found=", ".join(map(str, both)))
+    return found
+
+
+def _dates(value: Any, key: str, source: str) -> tuple[date, ...]:
+    wanted = 'a list of days as "2026-05-01"'
+    try:
+        return tuple(sorted(date.fromisoformat(str(day)) for day in _list(value)))
+    except ValueError as error:
+        raise ProfileError(f"{key} has a day that is none", source=source, found=repr(value), wanted=wanted) from error
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(value)
+    return value
+
+
+def _score(data: Mapping[str, Any], source: str) -> Score:
+    _only(data, ("template", "categories"), "[score]", source)
+    template = data.get("template", "")
+    if template not in ("", *_TEMPLATES):
+        raise ProfileError(
+            "score.template is unknown", source=source, found=repr(template), wanted=", ".join(_TEMPLATES)
+        )
+    named = _section(data, "categories", source)
+    return Score(template, {name: _words(words, f"score.categories.{name}", source) for name, words in named.items()})

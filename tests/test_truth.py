@@ -14,16 +14,19 @@ import shapely
 
 from gridgis.assign.chain import chain
 from gridgis.assign.persons import assign_persons
+from gridgis.cli.patrol import _echo_rules
+from gridgis.compliance import check_compliance
 from gridgis.crs import to_metric
-from gridgis.files import read, read_tracks
-from gridgis.locate import GridLocator
+from gridgis.files import read, read_sites, read_tracks
 from gridgis.patrol.datum import likely_datums
 from gridgis.patrol.tracks import clean_tracks
+from gridgis.pipeline import check_patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.validate import validate
 from gridgis.profile import Profile
 from gridgis.project import Project
 from gridgis.publish.boards import make_board
+from gridgis.publish.compliance_report import compliance_page
 from gridgis.sample.people import WRONG
 from gridgis.sample.written import WAYS
 from gridgis.schema import DEFECT_KINDS
@@ -333,7 +336,7 @@ def test_boards_lack_what_was_left_out(truth: dict[str, Any], sample: Path, buil
             row, staff, postings, settings=settings, required=profile.board_required, on=date(2026, 3, 2)
         ).missing
     }
-    rows = [row for row in planted(truth, subject="boards") if row["expected"] == "now"]
+    rows = [row for row in planted(truth, subject="boards") if "missing" in row]
     assert lacking == {(row["grid"], row["missing"]) for row in rows}
 
 
@@ -342,56 +345,112 @@ def test_boards_lack_what_was_left_out(truth: dict[str, Any], sample: Path, buil
 
 def test_what_nothing_finds_yet_is_listed_with_the_work_that_will(truth: dict[str, Any]) -> None:
     later = {row["subject"] for row in truth["planted"] if row["expected"] == "later"}
-    assert later == {
-        "staff and postings", "boards", "visit", "matters",
+    assert later == set()
+
+
+# --- visits, boards, matters, posts -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def walked(sample: Path, built: Path) -> dict[str, Any]:
+    """What patrol finds in the two weeks, by the profile of the sample and the grids of the build."""
+    tables: dict[str, Any] = {
+        name: read(sample / file, table=table)
+        for name, file, table in (
+            ("postings", "postings.csv", "posting"), ("staff", "staff.csv", "staff"), ("leave", "leave.csv", "leave"),
+            ("weather", "weather.csv", "weather"), ("visits", "visits.csv", "visit"),
+            ("houses", "houses.csv", "house"), ("boards", "boards.csv", "board"),
+            ("matters", "matters.csv", "matter"), ("buildings", "buildings.geojson", "building"),
+            ("units", "units.geojson", "unit"),
+        )
     }  # fmt: skip
+    tables["tracks"] = read_tracks([sample / "tracks.parquet"])
+    tables["sites"] = read_sites([str(sample / "sites.geojson"), str(sample / "care_addresses.csv")])
+    tables["water"], tables["settings"] = None, Project.load(sample / "project.toml").publish
+    grids = read(f"{built / 'plan.gpkg'}:grids", table="grid")
+    return check_patrols(tables, grids, Profile.load("sample"), start=date(2026, 3, 2), end=date(2026, 3, 15))
 
 
-def test_visits_lack_what_was_left_out_and_nothing_else(truth: dict[str, Any], sample: Path) -> None:
-    visits = read(sample / "visits.csv", table="visit")
-    local = visits["time"].dt.tz_convert("Asia/Shanghai")
-    days = visits.assign(date=local.dt.strftime("%Y-%m-%d"), hour=local.dt.hour, week=local.dt.isocalendar().week)
+def missed(walked: dict[str, Any], rule: str) -> pd.DataFrame:
+    rules: pd.DataFrame = walked["rules"]
+    return rules[(rules["rule"] == rule) & (rules["result"] == "missed")]
+
+
+def test_the_visit_that_was_left_out_is_the_only_one(truth: dict[str, Any], walked: dict[str, Any]) -> None:
     rows = {row["kind"]: row for row in planted(truth, subject="visit")}
-    sites = read(sample / "sites.geojson", table="site")
-    every = {(code, f"2026-03-{day:02d}") for code in sites["code"] for day in range(2, 16)}
-    made = set(zip(days["target"], days["date"], strict=True))
-    assert every - made == {(rows["missing"]["ids"][0], rows["missing"]["date"])}
-    night = days[days["hour"] > 18]
-    assert set(zip(night["target"], night["date"], strict=True)) == {
-        (rows["claimed"]["ids"][0], rows["claimed"]["date"])
-    }
-    care = read(sample / "care_addresses.csv").set_index("id")["cadence"]
-    calls = days[days["target"].isin(care.index)].groupby(["target", "week"]).size().unstack(fill_value=0)
-    wanted = care.map({"weekly": 1, "twice a week": 2}).reindex(calls.index)
-    assert calls.index[(calls.lt(wanted, axis=0)).any(axis=1)].tolist() == rows["overdue"]["ids"]
+    odd = missed(walked, "R4-13")
+    assert odd["target"].tolist() == rows["missing"]["ids"]
+    assert odd["from"].dt.strftime("%Y-%m-%d").tolist() == [rows["missing"]["date"]]
+    late = missed(walked, "R4-11")
+    assert late["target"].tolist() == rows["overdue"]["ids"]
+    assert late["from"].dt.strftime("%Y-%m-%d").tolist() == ["2026-03-09"]
+    assert walked["overdue"]["target"].tolist() == rows["overdue"]["ids"]
 
 
-def test_matters_are_late_stuck_or_misplaced_as_listed(truth: dict[str, Any], sample: Path, built: Path) -> None:
-    matters = read(sample / "matters.csv", table="matter")
+def test_no_track_confirms_the_visit_that_was_only_claimed_and_the_one_of_the_phone_on_a_desk(
+    truth: dict[str, Any], walked: dict[str, Any]
+) -> None:
+    (row,) = (row for row in planted(truth, subject="visit") if row["kind"] == "claimed")
+    visits = walked["visits"]
+    # Calls at care addresses are not made on patrol; a site is where its worker passes every day.
+    sites = visits[visits["class"] != "care address"]
+    odd = sites[sites["confirmed"] == "no"]
+    (desk,) = (fault for fault in planted(truth, subject="patrol") if fault["kind"] == "desk")
+    # The phone that lay on a desk all day was not at the site either.
+    found = set(zip(odd["staff"], odd["date"].dt.strftime("%Y-%m-%d"), strict=True))
+    assert found == {(row["detail"].split()[0], row["date"]), (desk["ids"][0], desk["date"])}
+    assert odd.loc[odd["staff"] != desk["ids"][0], "target"].tolist() == row["ids"]
+    assert len(odd) == 2
+    heads = sites[sites["confirmed"] == "no track"]
+    assert not set(heads["staff"]) & set(sites.loc[sites["confirmed"] == "yes", "staff"])
+
+
+def test_matters_that_are_late_stuck_or_misplaced_are_found(truth: dict[str, Any], walked: dict[str, Any]) -> None:
     rows = {row["kind"]: row["ids"] for row in planted(truth, subject="matters")}
-    as_of = pd.Timestamp("2026-03-15T20:00:00+08:00")
-    assert matters.loc[matters["closed"] > matters["deadline"], "code"].tolist() == rows["late"]
-    still_open = matters[matters["closed"].isna()]
-    assert set(still_open["state"]) == {"open"}
-    assert still_open.loc[still_open["deadline"] < as_of, "code"].tolist() == rows["stuck"]
-    grids = read(f"{built / 'plan.gpkg'}:grids", table="grid").sort_values("code", ignore_index=True)
-    at = GridLocator(grids).locate(matters.geometry.x.to_numpy(), matters.geometry.y.to_numpy())
-    assert matters.loc[grids["code"].to_numpy()[at] != matters["grid"], "code"].tolist() == rows["misplaced"]
+    lights = walked["lights"]
+    for kind in ("late", "stuck"):
+        assert lights.loc[lights["reason"] == kind, "code"].tolist() == rows[kind]
+    assert set(lights.loc[lights["light"] == "red", "code"]) == set(rows["stuck"])
+    wrong = lights["grid_of_place"].notna() & (lights["grid_of_place"] != lights["grid"])
+    assert lights.loc[wrong, "code"].tolist() == rows["misplaced"]
 
 
-def test_boards_and_postings_lack_what_is_listed(truth: dict[str, Any], sample: Path, built: Path) -> None:
-    boards, postings = read(sample / "boards.csv", table="board"), read(sample / "postings.csv", table="posting")
-    codes = set(read(f"{built / 'plan.gpkg'}:grids", table="grid")["code"])
+def test_boards_and_posts_that_are_lacking_are_found(truth: dict[str, Any], walked: dict[str, Any]) -> None:
     wanted = [*planted(truth, subject="boards"), *planted(truth, subject="staff and postings")]
-    rows = {row["kind"]: row["ids"] for row in wanted}
-    overdue = boards["checked_on"] < pd.Timestamp("2026-03-02") - pd.Timedelta(days=180)
-    assert boards["code"][overdue].tolist() == rows["overdue"]
-    assert boards["code"][boards["checked_on"].isna()].tolist() == rows["unchecked"]
-    assert boards["code"][boards["place"].isna()].tolist() == rows["placeless"]
-    assert codes - set(boards["grid"].dropna()) == set(rows["lacking"])
-    day = pd.Timestamp("2026-03-12")
-    held = postings[(postings["from"] <= day) & ~(postings["to"] < day)]
-    assert codes - set(held.loc[held["role"] == "full-time worker", "grid"]) == set(rows["vacancy"])
+    rows = {row["kind"]: sorted(row["ids"]) for row in wanted if row["seen_by"] == "patrol"}
+    faults = walked["board_faults"].groupby("fault")["code"].agg(sorted).to_dict()
+    assert {kind: faults[kind] for kind in ("overdue", "unchecked", "placeless", "lacking")} == {
+        kind: rows[kind] for kind in ("overdue", "unchecked", "placeless", "lacking")
+    }
+    # What boards lack in words is planted with the staff, and found by the map as well.
+    lacking = {row["grid"] for row in planted(truth, subject="boards") if row["seen_by"] != "patrol"}
+    assert set(faults["incomplete"]) == {f"GB-{code}" for code in lacking}
+    assert missed(walked, "R3.6-05")["grid"].tolist() == rows["vacancy"]
+    assert missed(walked, "R4-45")["grid"].tolist() == rows["lacking"]
+
+
+def test_every_profile_runs_on_the_sample_prints_its_table_and_makes_its_page(
+    walked: dict[str, Any], sample: Path, built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grids = read(f"{built / 'plan.gpkg'}:grids", table="grid")
+    postings, units = read(sample / "postings.csv", table="posting"), read(sample / "units.geojson", table="unit")
+    for name in Profile.names():
+        profile = Profile.load(name)
+        table = check_compliance(
+            walked["patrols"], walked["coverage"], profile, postings=postings, grids=grids, units=units,
+            boards=read(sample / "boards.csv", table="board"), fixes=walked["fixes"],
+            buildings=read(sample / "buildings.geojson", table="building"),
+            start="2026-03-02", end="2026-03-15",
+        )  # fmt: skip
+        told, asked = set(table["rule"]), {rule.id for rule in profile.rules if rule.check != "score"}
+        assert told == asked, name
+        checked = table[~table["reason"].astype(object).str.startswith("not checked", na=False)]
+        assert set(checked["rule"]) == told & {rule.id for rule in profile.rules if rule.check == "rule"}
+        _echo_rules(table, profile)
+        printed = capsys.readouterr().out
+        assert [rule for rule in asked if rule not in printed] == []
+        page = compliance_page({**walked, "rules": table}, grids, None, profile)
+        assert [rule for rule in asked if rule not in page] == []
 
 
 def _metric_point(lon: float, lat: float) -> shapely.Point:

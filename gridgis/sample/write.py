@@ -17,7 +17,7 @@ from gridgis.plan.blocks import make_blocks
 from gridgis.plan.partition import partition
 from gridgis.profile import Profile
 from gridgis.sample import boards, names, oldgrids, people, phones, staff, truth
-from gridgis.sample.duties import make_duties
+from gridgis.sample.duties import CARE_FILE, MATTERS_FILE, SITES_FILE, VISITS_FILE, make_duties
 from gridgis.sample.ground import Ground, barrier_lines, communities, make_ground
 from gridgis.sample.lanes import ShortEnd, fall_short
 from gridgis.sample.layers import make_layers
@@ -210,6 +210,7 @@ def _buildings(town: Town) -> gpd.GeoDataFrame:
 
 def _project() -> str:
     inputs = "\n".join(f'{name} = "{file}"' for name, file in FILES.items())
+    inputs += f'\nsites = ["{SITES_FILE}", "{CARE_FILE}"]\nvisits = "{VISITS_FILE}"\nmatters = "{MATTERS_FILE}"'
     return f"""# {names.CITY}{names.DISTRICT}{names.TOWN}：虚构的示范街道，纯属编造。
 # An invented sub-district; nothing in it exists.
 # gridgis build project.toml --serve
