@@ -20,12 +20,17 @@ _ROOMS = {
     "describe": "gridgis.plan.bounds",
     "GridLocator": "gridgis.locate",
     "assign_houses": "gridgis.assign.houses",
-    "assign_buildings": "gridgis.assign.houses",
+    "assign_buildings": "gridgis.assign.buildings",
     "assign_persons": "gridgis.assign.persons",
     "clean_tracks": "gridgis.patrol.tracks",
     "patrol_coverage": "gridgis.patrol.coverage",
+    "patrols": "gridgis.patrol.tracks",
     "check_compliance": "gridgis.compliance",
+    "plot_calendar": "gridgis.publish.plots",
+    "plot_coverage": "gridgis.publish.plots",
+    "plot_minimum": "gridgis.publish.plots",
     "Profile": "gridgis.profile",
+    "draw_plan": "gridgis.publish.pictures",
     "open_store": "gridgis.store",
 }
 

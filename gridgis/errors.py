@@ -79,12 +79,15 @@ class GridgisError(Exception):
         text = f"{self.source}: {self.message}" if self.source else self.message
         if self.ids:
             text += f" ({name_ids(self.ids, 'row')})"
-        if self.found:
-            text += f"; found {self.found}"
+        if found := self._what_was_found():
+            text += f"; found {found}"
         if self.wanted:
             text += f"; wanted {self.wanted}"
         text = text.rstrip(".")
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
+
+    def _what_was_found(self) -> str:
+        return self.found
 
 
 class InputError(GridgisError):
@@ -109,6 +112,43 @@ class ProfileError(InputError):
 
 class PlanError(GridgisError):
     """Blocks or grids from which no plan can be made."""
+
+
+class EditError(PlanError):
+    """An edit of a plan that is refused; the plan stays as it was.
+
+    Parameters
+    ----------
+    message, ids, found, wanted, remedy, source
+        As :class:`GridgisError`.
+    reason : str
+        One word for programs: "unknown", "argument", "geometry", "outside", "nothing", "locked", "pieces", "unit" or
+        "barrier".
+    place : (float, float), optional
+        Where, x and y in the CRS of the plan; the message says it too.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        place: tuple[float, float] | None = None,
+        source: object = "plan",
+        ids: Iterable[object] = (),
+        found: str = "",
+        wanted: str = "",
+        remedy: str = "",
+    ) -> None:
+        self.reason = reason
+        self.place = None if place is None else (float(place[0]), float(place[1]))
+        super().__init__(message, source=source, ids=ids, found=found, wanted=wanted, remedy=remedy)
+
+    def _what_was_found(self) -> str:
+        if self.place is None:
+            return self.found
+        where = f"at {self.place[0]:.6f}, {self.place[1]:.6f}"
+        return f"{self.found} {where}" if self.found else where
 
 
 class StoreError(GridgisError):

@@ -18,21 +18,23 @@ from zoneinfo import ZoneInfo
 import geopandas as gpd
 import pandas as pd
 
+from gridgis.assign.buildings import assign_buildings
 from gridgis.assign.chain import chain
-from gridgis.assign.houses import (
-    assign_buildings,
-    assign_houses,
-    estimate_households,
-    houses_of_buildings,
-    warn_of_shift,
-)
+from gridgis.assign.estimate import estimate_households, houses_of_buildings
+from gridgis.assign.houses import assign_houses
 from gridgis.assign.persons import assign_persons
-from gridgis.compliance import check_compliance, windows
+from gridgis.assign.ready import ReadyGrids
+from gridgis.assign.shift import warn_of_shift
+from gridgis.compliance import coverage_marks, windows
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.files import read, read_osm, read_tracks, write, write_layers, write_text
+from gridgis.files import read, read_osm, read_sites, read_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
+from gridgis.findings import LISTS, WALKED, judge
 from gridgis.patrol.coverage import patrol_coverage
+from gridgis.patrol.datum import likely_datums, warn_of_datums
+from gridgis.patrol.stays import stay_points
+from gridgis.patrol.suspicions import suspicions
 from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
@@ -99,7 +101,8 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
-        walked = check_patrols(tables, plan["grids"], profile)
+        found = {**tables, **people, "defects": defects, "chain_counts": _counts(people), "settings": project.publish}
+        walked = check_patrols(found, plan["grids"], profile, datum=project.datum.get("tracks"))
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
@@ -123,7 +126,10 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
         tables.update({name: layers[name] for name in _FROM_OSM if len(layers[name])})
     for name, table in INPUTS.items():
         if name in inputs and name != "boundary":
-            tables[name] = read(inputs[name][0], table=table, datum=datum.get(name))
+            shift, several = datum.get(name), name == "sites"
+            tables[name] = (
+                read_sites(inputs[name], datum=shift) if several else read(inputs[name][0], table=table, datum=shift)
+            )
     if tables["staff"] is not None:
         tables["staff"] = embed_photos(tables["staff"], Path(inputs["staff"][0]).parent)
     if "tracks" in inputs:
@@ -133,7 +139,7 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
         tables["houses"] = _inside(houses_of_buildings(tables["buildings"]), tables["boundary"])
     if tables["houses"] is not None and tables["persons"] is not None:
         # Before anything is counted: a person whose address or place tells the house counts as one with its code.
-        tables["persons"] = assign_persons(tables["persons"], tables["houses"])
+        tables["persons"] = assign_persons(tables["persons"], tables["houses"], compounds=tables["compounds"])
     return tables
 
 
@@ -151,6 +157,8 @@ def make_plan(tables: Frames, profile: Profile) -> Frames:
             buildings=tables["buildings"],
             compounds=tables["compounds"],
             persons=None if tables["persons"] is None else housed(tables["persons"]),
+            water=tables["water"],
+            norm=profile.norm,
         )
         plan = partition(cut.blocks, profile, borders=cut.borders, units=_named(tables["units"], tables["boundary"]))
         blocks, borders, grids, summary = plan.blocks, cut.borders, plan.grids, plan.summary
@@ -183,9 +191,10 @@ def assign_people(tables: Frames, grids: gpd.GeoDataFrame) -> Frames:
     result: Frames = {"chain": None}
     if tables["houses"] is None:
         return result
-    result["houses"] = assign_houses(tables["houses"], grids)
+    ground = ReadyGrids(grids)
+    result["houses"] = assign_houses(tables["houses"], ground)
     if tables["buildings"] is not None:
-        result["buildings"] = assign_buildings(tables["buildings"], grids)
+        result["buildings"] = assign_buildings(tables["buildings"], ground)
     if tables["persons"] is not None:
         result["persons"] = tables["persons"]
         result["chain"] = chain(result["persons"], result["houses"], grids, result.get("buildings"))
@@ -199,21 +208,31 @@ def check_patrols(
     *,
     start: date | None = None,
     end: date | None = None,
+    datum: str | None = None,
 ) -> Frames:
-    """Cleaned fixes, patrols, patrol coverage, and rules kept or missed; all None without tracks.
+    """Cleaned fixes, patrols, patrol coverage, rules kept or missed, and what goes with them; all None without tracks.
 
     Parameters
     ----------
     tables : dict
-        ``tracks``, ``staff``, ``postings``, ``leave``, ``weather``, ``buildings`` and ``water``; None where not given.
+        ``tracks``; and ``staff``, ``postings``, ``leave``, ``weather``, ``buildings``, ``water`` and the other tables
+        that rules are checked against, ``chain_counts`` (of the chain) and ``settings`` (of the boards). None, or no
+        such key, where not given.
     grids : GeoDataFrame
     profile : Profile
         Its parameters hold the sight width and the ground that counts.
     start, end : date, optional
         First and last local day that counts; by default all days of the tracks.
+    datum : str, optional
+        With which the tracks were read; who seems to have another is warned of.
+
+    Returns
+    -------
+    dict
+        The keys of :data:`gridgis.findings.WALKED`.
     """
     if tables["tracks"] is None:
-        return {"fixes": None, "patrols": None, "coverage": None, "rules": None}
+        return dict.fromkeys(WALKED)
     parameters, blocked = profile.parameters, obstacles(tables, grids)
     fixes = clean_tracks(tables["tracks"], parameters)
     walks = patrols(fixes, grids, tables["postings"], parameters)
@@ -226,13 +245,30 @@ def check_patrols(
         sight=parameters.sight_m,
         days=sorted({1, *windows(profile)}),  # every length of window that a rule asks for
         obstacles=blocked,
+        streets=tables.get("streets", tables.get("barriers")),
+        buildings=tables["buildings"],
         start=start,
         end=end,
         parameters=parameters,
+        marks=coverage_marks(profile),
     )
-    kept = {name: tables[name] for name in ("staff", "postings", "leave", "weather")}
-    rules = check_compliance(walks, coverage, profile, grids=grids, start=start, end=end, **kept)
-    return {"fixes": fixes, "patrols": walks, "coverage": coverage, "rules": rules}
+    datums = likely_datums(fixes, grids, tables["postings"], read_as=datum or "wgs84", parameters=parameters)
+    warn_of_datums(datums)
+    odd = _in_period(suspicions(fixes, parameters=parameters), start, end)
+    stays = _in_period(stay_points(fixes, tables["postings"], parameters=parameters), start, end)
+    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage}
+    walked |= {"suspicions": odd, "stays": stays, "datums": datums}
+    return {**walked, **judge(walked, tables, grids, profile, start, end)}
+
+
+def _in_period(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
+    """The rows of the days asked for, and those of no day."""
+    outside = (frame["date"] < pd.Timestamp(start or date.min)) | (frame["date"] > pd.Timestamp(end or date.max))
+    return frame[~outside].reset_index(drop=True)
+
+
+def _counts(people: Frames) -> Any:
+    return None if people["chain"] is None else people["chain"].counts
 
 
 def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | None:
@@ -249,11 +285,18 @@ def _days_of(fixes: pd.DataFrame) -> str:
 
 
 def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The JSON document of ``gridgis patrol --json``."""
+    """The JSON document of ``gridgis patrol --json``; lists beside the rules where the tables for them were given."""
+    lists = {name: records(walked[name]) for name in LISTS if walked[name] is not None}
+    if lists:
+        lists["rejects"] = walked["rules"].attrs["rejects"]
     return {
         "coverage": records(walked["coverage"]),
         "patrols": records(walked["patrols"]),
         "rules": records(walked["rules"]),
+        "suspicions": records(walked["suspicions"]),
+        "stays": records(walked["stays"]),
+        "datums": records(walked["datums"]),
+        **lists,
         "parameters": dict(parameters),
     }
 
@@ -284,8 +327,7 @@ def _write_results(
             if everything.get(name) is not None:
                 write(everything[name], fresh / f"{name}.csv")
         if everything["chain"] is not None:
-            counts, breaks = everything["chain"].counts, everything["chain"].breaks
-            _write_json({**counts, "breaks": records(breaks)}, fresh / "chain.json")
+            _write_json(everything["chain"].document(), fresh / "chain.json")
         if everything["patrols"] is not None:
             write(everything["coverage"], fresh / "patrol.csv")
             _write_json(patrol_document(everything, profile.parameters.as_dict()), fresh / "patrol.json")

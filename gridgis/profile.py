@@ -10,18 +10,23 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import date
 from importlib.resources import files
-from math import isfinite
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from gridgis.errors import ProfileError
+from gridgis.faults import find_faults
+from gridgis.rules import Rule, make_rules
 
 _GROUNDS = ("area", "walkable", "streets", "buildings")
-_OPS = (">=", "<=", "==", "between", "approx", "exists")
 _FRACTIONS = ("full_share", "street_passed", "about")
-_ABOVE_ZERO = ("sight_m", "gap_s", "max_speed_mps", "m2_per_household", "storeys_default")
+_ABOVE_ZERO = ("sight_m", "gap_s", "max_speed_mps", "m2_per_household", "storeys_default", "visit_near_m")
+_TABLES = ("name", "title", "norm", "levels", "code", "board", "weights", "parameters", "calendar", "score", "rule")
+_TEMPLATES = ("items", "attendance")
+_CLASSES = ("river", "railway", "expressway", "main", "secondary", "lane", "wall")
+_ORDERS = ("path", "north")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -42,6 +47,7 @@ class Parameters:
     max_accuracy_m: float = 50.0
     max_speed_mps: float = 6.0
     week_start: str = "monday"
+    working_days: str = "monday..friday"
     noon: str = "12:00"
     timezone: str = "Asia/Shanghai"
     about: float = 0.25
@@ -49,6 +55,8 @@ class Parameters:
     min_width_m: float = 0.0
     yellow_days: float = 3.0
     red_days: float = 7.0
+    visit_near_m: float = 50.0
+    visit_near_min: float = 15.0
     board_verified_days: float = 180.0
     m2_per_household: float = 90.0
     storeys_default: float = 6.0
@@ -60,6 +68,22 @@ class Parameters:
         values = asdict(self)
         return {name: values[name] for name in names} if names else values
 
+    @property
+    def weekdays(self) -> tuple[int, ...]:
+        """The working days of a week, Monday as 0, out of "monday..friday" or "monday, wednesday".
+
+        Examples
+        --------
+        >>> Parameters().weekdays, Parameters(working_days="saturday..monday, friday").weekdays
+        ((0, 1, 2, 3, 4), (0, 4, 5, 6))
+        """
+        found: set[int] = set()
+        for part in self.working_days.split(","):
+            first, _, last = (word.strip() for word in part.partition(".."))
+            start = _DAYS.index(first)
+            found |= {(start + n) % 7 for n in range((_DAYS.index(last or first) - start) % 7 + 1)}
+        return tuple(sorted(found))
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -69,6 +93,7 @@ class Norm:
     persons: tuple[float, float] | None = None
     tolerance: float = 0.25
     grids_per_community: tuple[int, int] | None = None
+    never_cross: tuple[str, ...] = ()
 
     def target(self, compound_kind: str | None) -> float:
         """Households wanted in a grid of this compound kind; of mixed where the kind has no norm, 0 without any."""
@@ -77,18 +102,50 @@ class Norm:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """One rule: the `metric` of a `subject` compared by `op` with `value`, each `period`."""
+class Weights:
+    """What the search for a plan pays for. Plain numbers that count against each other; 0 means: of no account.
 
-    id: str
-    subject: str
-    metric: str
-    op: str
-    value: float | str | tuple[float, float]
-    unit: str
-    period: str
-    area: str = ""
-    note: str = ""
+    load : of the squared deviation from the norm, and of leaving the tolerance, for each grid.
+    compactness : of 1 / compactness - 1 (compactness: Polsby-Popper), for each grid.
+    border : of the price of border over that of a square grid of mean area on lanes.
+    wide_ground : of the square of mean grid areas beyond two, for each grid.
+    compound : price of a metre of border inside a compound, on top of its class.
+    river … wall, no_road : price of a metre of border on a barrier of this class, or on none; above 0, a lane is 1.
+    """
+
+    load: float = 1.0
+    compactness: float = 0.2
+    border: float = 0.7
+    wide_ground: float = 0.05
+    compound: float = 2.0
+    river: float = 0.2
+    railway: float = 0.2
+    expressway: float = 0.2
+    main: float = 0.3
+    secondary: float = 0.6
+    lane: float = 1.0
+    wall: float = 1.0
+    no_road: float = 2.0
+
+    def of_class(self, barrier: str | None) -> float:
+        """Price of a metre of border on a barrier of this class; None: on no barrier."""
+        return float(getattr(self, barrier if barrier in _CLASSES else "no_road"))
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Days that break the week: holidays on which nobody works, and days off that were made working days (调休)."""
+
+    holidays: tuple[date, ...] = ()
+    workdays: tuple[date, ...] = ()
+
+
+@dataclass(frozen=True)
+class Score:
+    """Which template of scores counts, and which categories of matters each of its names stands for."""
+
+    template: str = ""
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,9 +157,13 @@ class Profile:
     norm: Norm
     levels: tuple[str, ...] = ("街道", "社区", "网格")
     code: str = "{unit}{n:02d}"
+    code_order: str = "path"
     board_required: tuple[str, ...] = ()
     parameters: Parameters = field(default_factory=Parameters)
+    weights: Weights = field(default_factory=Weights)
     rules: tuple[Rule, ...] = ()
+    calendar: Calendar = field(default_factory=Calendar)
+    score: Score = field(default_factory=Score)
 
     @staticmethod
     def names() -> list[str]:
@@ -116,41 +177,50 @@ class Profile:
         Raises
         ------
         ProfileError
-            If there is none, or a line cannot be used; the message names the table and key.
+            If there is none, or a line cannot be used; the message names the line, the table and the key.
 
         Examples
         --------
         >>> Profile.load("yichang").norm.households["mixed"]
         300.0
         """
-        path = Path(name)
-        if path.suffix == ".toml":
-            if not path.is_file():
-                raise ProfileError("no such profile file", source=path)
-            text, source = _read_text(path), str(path)
-        elif str(name) in cls.names():
-            text, source = (files("gridgis.profiles") / f"{name}.toml").read_text("utf-8"), f"profile {name}"
-        else:
-            raise ProfileError(
-                "no such profile", found=repr(str(name)), wanted=f"{', '.join(cls.names())}, or a .toml file"
-            )
-        return cls.parse(text, source)
+        return cls.parse(*_text_of(name, cls.names()))
+
+    @classmethod
+    def faults(cls, name: str | Path) -> list[ProfileError]:
+        """Every fault of a profile, each with its line, in the order of the file; none where it can be used.
+
+        Raises
+        ------
+        ProfileError
+            If there is no such profile.
+        """
+        text, source = _text_of(name, cls.names())
+        try:
+            data = _loaded(text, source)
+        except ProfileError as error:
+            return [error]
+        return find_faults(text, data, source, cls._made)
 
     @classmethod
     def parse(cls, text: str, source: str = "profile") -> Profile:
         """Read a profile from TOML text; `source` is named in messages."""
+        data = _loaded(text, source)
         try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProfileError(f"not valid TOML: {error}", source=source) from error
-        _only(data, ("name", "title", "norm", "levels", "code", "board", "parameters", "rule"), "the file", source)
+            return cls._made(data, source)
+        except ProfileError as error:
+            raise next(iter(find_faults(text, data, source, cls._made)), error) from error
+
+    @classmethod
+    def _made(cls, data: Mapping[str, Any], source: str) -> Profile:
+        _only(data, _TABLES, "the file", source)
         for needed in ("name", "title", "norm"):
             if needed not in data:
                 raise ProfileError(f"{needed!r} is missing", source=source)
         levels, code = _section(data, "levels", source), _section(data, "code", source)
         board = _section(data, "board", source)
         _only(levels, ("names",), "[levels]", source)
-        _only(code, ("template",), "[code]", source)
+        _only(code, ("template", "order"), "[code]", source)
         _only(board, ("required",), "[board]", source)
         return cls(
             name=str(data["name"]),
@@ -158,10 +228,33 @@ class Profile:
             norm=_norm(_section(data, "norm", source), source),
             levels=_words(levels.get("names", list(cls.levels)), "levels.names", source),
             code=_template(code.get("template", cls.code), source),
+            code_order=_one_of(code.get("order", cls.code_order), _ORDERS, "code.order", source),
             board_required=_words(board.get("required", []), "board.required", source),
             parameters=_parameters(_section(data, "parameters", source), source),
-            rules=_rules(data.get("rule", []), source),
+            weights=_weights(_section(data, "weights", source), source),
+            rules=make_rules(data.get("rule", []), source),
+            calendar=_calendar(_section(data, "calendar", source), source),
+            score=_score(_section(data, "score", source), source),
         )
+
+
+def _loaded(text: str, source: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ProfileError(f"not valid TOML: {error}", source=source) from error
+
+
+def _text_of(name: str | Path, shipped: list[str]) -> tuple[str, str]:
+    """The text of a profile, and what it is called in messages."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ProfileError("no such profile file", source=path)
+        return _read_text(path), str(path)
+    if str(name) not in shipped:
+        raise ProfileError("no such profile", found=repr(str(name)), wanted=f"{', '.join(shipped)}, or a .toml file")
+    return (files("gridgis.profiles") / f"{name}.toml").read_text("utf-8"), f"profile {name}"
 
 
 def _read_text(path: Path) -> str:
@@ -192,6 +285,12 @@ def _words(value: Any, key: str, source: str) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _one_of(value: Any, choices: tuple[str, ...], key: str, source: str) -> str:
+    if value not in choices:
+        raise ProfileError(f"{key} is unknown", source=source, found=repr(value), wanted=", ".join(choices))
+    return str(value)
+
+
 def _fraction(value: Any, key: str, source: str) -> float:
     number = _positive(value, key, source)
     if number > 1:
@@ -215,7 +314,8 @@ def _range(value: Any, key: str, source: str) -> tuple[float, float]:
 
 
 def _norm(data: Mapping[str, Any], source: str) -> Norm:
-    _only(data, ("households", "persons", "tolerance", "grids_per_community"), "[norm]", source)
+    known = ("households", "persons", "tolerance", "grids_per_community", "never_cross")
+    _only(data, known, "[norm]", source)
     households = data.get("households", {})
     if not isinstance(households, Mapping):
         raise ProfileError("norm.households must be a table of kinds", source=source, found=repr(households))
@@ -232,7 +332,20 @@ def _norm(data: Mapping[str, Any], source: str) -> Norm:
         persons=None if "persons" not in data else _range(data["persons"], "norm.persons", source),
         tolerance=_fraction(data.get("tolerance", Norm.tolerance), "norm.tolerance", source),
         grids_per_community=None if grids is None else (int(grids[0]), int(grids[1])),
+        never_cross=tuple(
+            _one_of(name, _CLASSES, "norm.never_cross", source)
+            for name in _words(data.get("never_cross", []), "norm.never_cross", source)
+        ),
     )
+
+
+def _weights(data: Mapping[str, Any], source: str) -> Weights:
+    _only(data, tuple(f.name for f in fields(Weights)), "[weights]", source)
+    values = {key: _positive(value, f"weights.{key}", source) for key, value in data.items()}
+    zero = [key for key, value in values.items() if value == 0 and key in (*_CLASSES, "no_road")]
+    if zero:
+        raise ProfileError(f"weights.{zero[0]} must be above 0", source=source, found="0", wanted="0.1 for nearly free")
+    return Weights(**values)
 
 
 def _template(value: Any, source: str) -> str:
@@ -269,48 +382,59 @@ def _parameters(data: Mapping[str, Any], source: str) -> Parameters:
 
 def _word(key: str, value: Any, source: str) -> str:
     choices: dict[str, tuple[str, ...]] = {"ground": _GROUNDS, "week_start": _DAYS}
-    if key in choices and value not in choices[key]:
-        raise ProfileError(
-            f"parameters.{key} is unknown", source=source, found=repr(value), wanted=", ".join(choices[key])
-        )
+    if key in choices:
+        _one_of(value, choices[key], f"parameters.{key}", source)
     if key == "timezone":
         try:
             ZoneInfo(str(value))
         except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder of zones, as "Asia"
             raise ProfileError("parameters.timezone is unknown", source=source, found=repr(value)) from error
+    if key == "working_days" and not _are_days(str(value)):
+        raise ProfileError(
+            "parameters.working_days is unknown",
+            source=source,
+            found=repr(value),
+            wanted="monday..friday, or days with commas between",
+        )
     if key == "noon" and not re.fullmatch(r"([01]?[0-9]|2[0-3]):[0-5][0-9]", str(value)):
         raise ProfileError("parameters.noon must be HH:MM", source=source, found=repr(value))
     return str(value)
 
 
-def _rules(data: Any, source: str) -> tuple[Rule, ...]:
-    if not isinstance(data, list) or not all(isinstance(item, Mapping) for item in data):
-        raise ProfileError("[[rule]] must be a list of tables", source=source)
-    rules = [
-        _rule(item, f"rule {number} ({item.get('id', 'without id')})", source) for number, item in enumerate(data, 1)
-    ]
-    ids = [rule.id for rule in rules]
-    doubled = sorted({i for i in ids if ids.count(i) > 1})
-    if doubled:
-        raise ProfileError("rule ids are not unique", source=source, ids=doubled)
-    return tuple(rules)
+def _are_days(text: str) -> bool:
+    named = [word.strip() for part in text.split(",") for word in part.split("..", 1)]
+    return all(word in _DAYS for word in named)
 
 
-def _rule(item: Mapping[str, Any], where: str, source: str) -> Rule:
-    _only(item, tuple(f.name for f in fields(Rule)), where, source)
-    missing = [f for f in ("id", "subject", "metric", "op", "value", "unit", "period") if f not in item]
-    if missing:
-        raise ProfileError(f"{where} lacks {', '.join(missing)}", source=source)
-    for key in item:
-        if key != "value" and not isinstance(item[key], str):
-            raise ProfileError(f"{where}: {key} must be text", source=source, found=repr(item[key]))
-    op, value = item["op"], item["value"]
-    if op not in _OPS:
-        raise ProfileError(f"{where} has an unknown op", source=source, found=repr(op), wanted=", ".join(_OPS))
-    if op == "between":
-        value = _range(value, f"{where} value", source)
-    elif not isinstance(value, str) and (
-        isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)
-    ):
-        raise ProfileError(f"{where} value must be a number or text", source=source, found=repr(value))
-    return Rule(**{**item, "value": value})
+def _calendar(data: Mapping[str, Any], source: str) -> Calendar:
+    _only(data, ("holidays", "workdays"), "[calendar]", source)
+    found = Calendar(**{key: _dates(value, f"calendar.{key}", source) for key, value in data.items()})
+    both = sorted(set(found.holidays) & set(found.workdays))
+    if both:
+        raise ProfileError("a day is a holiday or a workday, not both", source=source, found=", ".join(map(str, both)))
+    return found
+
+
+def _dates(value: Any, key: str, source: str) -> tuple[date, ...]:
+    wanted = 'a list of days as "2026-05-01"'
+    try:
+        return tuple(sorted(date.fromisoformat(str(day)) for day in _list(value)))
+    except ValueError as error:
+        raise ProfileError(f"{key} has a day that is none", source=source, found=repr(value), wanted=wanted) from error
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(value)
+    return value
+
+
+def _score(data: Mapping[str, Any], source: str) -> Score:
+    _only(data, ("template", "categories"), "[score]", source)
+    template = data.get("template", "")
+    if template not in ("", *_TEMPLATES):
+        raise ProfileError(
+            "score.template is unknown", source=source, found=repr(template), wanted=", ".join(_TEMPLATES)
+        )
+    named = _section(data, "categories", source)
+    return Score(template, {name: _words(words, f"score.categories.{name}", source) for name, words in named.items()})

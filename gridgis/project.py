@@ -15,7 +15,8 @@ from gridgis.errors import InputError
 INPUTS = {
     "boundary": "boundary", "units": "unit", "barriers": "barrier", "water": "water", "compounds": "compound",
     "buildings": "building", "houses": "house", "persons": "person", "staff": "staff", "postings": "posting",
-    "leave": "leave", "weather": "weather", "boards": "board", "grids": "grid",
+    "leave": "leave", "weather": "weather", "sites": "site", "visits": "visit", "segments": "segment",
+    "matters": "matter", "boards": "board", "grids": "grid",
 }  # fmt: skip
 
 
@@ -105,7 +106,11 @@ def _profile(name: str, folder: Path) -> str:
 
 def _specs(value: object, key: str, path: Path) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
-    if not values or not all(isinstance(v, str) and v for v in values) or (len(values) > 1 and key != "tracks"):
+    if (
+        not values
+        or not all(isinstance(v, str) and v for v in values)
+        or (len(values) > 1 and key not in ("tracks", "sites"))
+    ):
         raise InputError(f"[inputs] {key} must name one file", source=path, found=repr(value))
     return tuple(str(v) for v in values)
 

@@ -17,6 +17,7 @@ import pandas as pd
 import shapely
 
 from gridgis.errors import GeometryError, SchemaError
+from gridgis.rules import ROLES as ROLES
 
 Kind = Literal["code", "text", "whole", "number", "date", "time"]
 Shape = Literal["polygon", "line", "point", "any"]
@@ -25,15 +26,6 @@ BARRIER_CLASSES = ("river", "railway", "expressway", "main", "secondary", "lane"
 STRONG_BARRIERS = ("river", "railway", "expressway", "main", "secondary")
 GRID_KINDS = ("residential", "street-face", "extension", "dedicated", "professional")
 COMPOUND_KINDS = ("managed", "mixed", "rural")
-ROLES = (
-    "grid head",
-    "full-time worker",
-    "part-time worker",
-    "liaison",
-    "information officer",
-    "building steward",
-    "volunteer",
-)
 DEFECT_KINDS = (
     "overlap", "gap", "uncovered", "outside", "contained", "duplicate", "invalid_ring", "empty", "multipart",
     "sliver", "unmatched_edge", "duplicate_code", "missing_code", "nesting",
@@ -158,11 +150,12 @@ TABLES: dict[str, Table] = {
                 Column("accuracy", "number"),
             ),
         ),
-        Table("site", _columns(_CODE, "class", "cadence"), "code", "point"),
+        Table("site", _columns(_CODE, "class", "cadence", Column("house", "code")), "code", "point"),
         Table(
             "visit",
             _columns(
-                Column("target", "code", required=True), Column("staff", "code"), Column("time", "time", required=True)
+                Column("target", "code", required=True), Column("staff", "code"),
+                Column("time", "time", required=True), "kind",
             ),
         ),
         Table("leave", _columns(Column("staff", "code", required=True), Column("date", "date", required=True))),
@@ -212,6 +205,9 @@ _CHINESE_OF = {
     "posting": {"工号": "staff", "编号": "staff"},
     "fix": {"工号": "staff", "编号": "staff"},
     "leave": {"工号": "staff"},
+    "site": {"id": "code", "编号": "code", "周期": "cadence", "频次": "cadence"},
+    "visit": {"对象": "target", "编码": "target", "方式": "kind"},
+    "matter": {"编号": "code", "类别": "category", "状态": "state", "期限": "deadline", "办结时间": "closed"},
 }
 
 # 2^53: above it a float is no longer every whole number.

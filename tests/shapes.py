@@ -8,6 +8,7 @@ returns a new GeoDataFrame with the columns code, name and geometry; the nine ce
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -246,3 +247,28 @@ FAULTY: dict[str, Callable[[], gpd.GeoDataFrame]] = {
     "duplicate_code": same_code,
     "missing_code": without_code,
 }
+
+
+# --- what stands on the ground ----------------------------------------------------------------------------------------
+
+
+def houses_at(*places: tuple[float, float] | None, codes: list[str] | None = None) -> gpd.GeoDataFrame:
+    """Houses at metres from the zoo's corner; None has no place."""
+    points = [None if p is None else shapely.Point(X0 + p[0], Y0 + p[1]) for p in places]
+    names = codes or [f"h{i}" for i in range(len(points))]
+    return gpd.GeoDataFrame({"code": names}, geometry=gpd.GeoSeries(points, crs=METRES))
+
+
+def random_houses(count: int, seed: int = 0, width: float = 1000.0) -> gpd.GeoDataFrame:
+    rng = np.random.default_rng(seed)
+    return houses_at(*[tuple(xy) for xy in rng.uniform(-0.02 * width, 1.02 * width, (count, 2))])
+
+
+def buildings_of(*footprints: Any, **columns: Any) -> gpd.GeoDataFrame:
+    out = frame(footprints, [f"b{i}" for i in range(len(footprints))])
+    return out.assign(**columns)
+
+
+def read_as(houses: gpd.GeoDataFrame, move: Any) -> gpd.GeoDataFrame:
+    x, y = move(houses.geometry.x.to_numpy(), houses.geometry.y.to_numpy())
+    return houses.set_geometry(gpd.points_from_xy(x, y), crs=DEGREES)

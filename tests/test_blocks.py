@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -203,6 +204,38 @@ def test_a_network_whose_ends_fall_short_gives_its_blocks(whole: bool) -> None:
     assert bench.back(place.truth, found) >= 0.98 * len(place.truth)
     lost = make_blocks(place.boundary, short, snap_m=0.0).blocks.geometry.to_numpy()
     assert bench.back(place.truth, lost) < 0.98 * len(place.truth)
+
+
+@pytest.mark.parametrize("fault", ["doubled", "overshot", "with dead ends"])
+def test_a_network_drawn_badly_gives_its_blocks(fault: str) -> None:
+    bench = benchmark()
+    place = bench.network(150, 2)
+    rng = np.random.default_rng(5)
+    more = {
+        # Every street a second time, a step aside.
+        "doubled": lambda: place.streets.translate(*rng.uniform(0.1, 0.3, 2)),
+        # A hair beyond both ends, as drawn by hand.
+        "overshot": lambda: place.streets.scale(1.02, 1.02, origin="center"),
+        # Three lanes into each block that end nowhere.
+        "with dead ends": lambda: gpd.GeoSeries(
+            [
+                shapely.LineString([edge, edge + (point - edge) * share])
+                for truth in place.truth
+                for point in [np.array(truth.representative_point().coords[0])]
+                for edge, share in zip(shapely.get_coordinates(truth)[[0, 3, 7]], rng.uniform(0.1, 0.6, 3), strict=True)
+            ],
+            crs=place.streets.crs,
+        ),
+    }[fault]()
+    drawn = gpd.GeoDataFrame(
+        {"class": "lane", "name": None}, index=range(len(more)), geometry=more.to_numpy(), crs=more.crs
+    )
+    if fault == "overshot":
+        drawn["class"] = place.streets["class"].to_numpy()
+    streets_ = drawn if fault == "overshot" else pd.concat([place.streets, drawn])
+    found = make_blocks(place.boundary, streets_).blocks.geometry.to_numpy()
+    assert len(found) == len(place.truth)
+    assert bench.back(place.truth, found) >= 0.98 * len(place.truth)
 
 
 @settings(max_examples=20, deadline=None)
@@ -425,6 +458,177 @@ def test_a_lane_along_the_rim_of_a_compound_cuts() -> None:
     assert cut.blocks["compound_kind"].tolist() == [None, "mixed"]
 
 
+def test_a_lane_on_the_outline_inside_a_compound_loses_no_ground() -> None:
+    estate = ground(shapely.box(-50, -50, 350, 250), codes=["C"])
+    rim = [(0, 0), (300, 0), (300, 200), (0, 200), (0, 0)]
+    cut = make_blocks(ground(SQUARE), lines(("lane", "环路", rim)), compounds=estate)
+    assert cut.blocks.area.tolist() == [SQUARE.area]
+
+
+def test_blocks_of_a_compound_that_is_cut_bear_its_code() -> None:
+    estates = ground(shapely.box(0, 0, 190, 200), shapely.box(200, 0, 290, 200), codes=["C7", "C8"])
+    ways = [("main", None, [(100, -5), (100, 205)]), ("lane", None, [(195, -5), (195, 205)])]
+    cut = make_blocks(ground(SQUARE), lines(*ways), compounds=estates)
+    assert cut.blocks["compound"].tolist() == ["C7", "C7", "C8"]
+    assert make_blocks(ground(SQUARE), lines(*ways)).blocks["compound"].tolist() == [None] * 3
+    nameless = make_blocks(ground(SQUARE), lines(*ways), compounds=estates.drop(columns="code")).blocks
+    assert nameless["compound"].tolist() == [None] * 3
+
+
+def test_of_two_compounds_on_one_ground_the_lowest_code_wins() -> None:
+    estates = ground(shapely.box(0, 0, 300, 200), shapely.box(0, 0, 300, 200), codes=["D", "C"])
+    cut = make_blocks(ground(SQUARE), lines(("lane", None, [(0, 50), (9, 50)])), compounds=estates)
+    assert cut.blocks["compound"].tolist() == ["C"]
+
+
+# --- water, islands between carriageways, courts ----------------------------------------------------------------------
+
+LAKE = shapely.box(100, 50, 250, 190)
+BRIDGE = ("main", "湖桥", [(-5, 120), (305, 120)])
+
+
+def pond(shape: shapely.Geometry = LAKE, *more: shapely.Geometry, names: list[str | None] | None = None):  # type: ignore[no-untyped-def]
+    return ground(shape, *more).assign(name=names or ["东湖"] * (1 + len(more)))
+
+
+def test_wide_water_is_a_block_that_no_bridge_cuts() -> None:
+    cut = make_blocks(ground(SQUARE), lines(BRIDGE), water=pond())
+    assert sorted(cut.blocks.area.round(3)) == [13_500, 21_000, 25_500]
+    inner = cut.borders[cut.borders["right"].notna()].groupby(["class", "name"])["length_m"].sum()
+    assert inner.to_dict() == {("main", "湖桥"): 150.0, ("river", "东湖"): 580.0}
+    assert len(make_blocks(ground(SQUARE), lines(BRIDGE)).blocks) == 2
+    assert make_blocks(ground(SQUARE), lines(BRIDGE)).blocks.area.tolist() == [24_000, 36_000]
+
+
+def test_water_from_side_to_side_parts_the_land_and_is_one_block_under_its_bridges() -> None:
+    river, middle = shapely.box(-50, 80, 350, 140), ("river", "大河", [(-5, 110), (305, 110)])
+    bridges = [("main", f"{n}桥", [(x, -5), (x, 205)]) for n, x in enumerate((100, 200))]
+    cut = make_blocks(ground(SQUARE), lines(*bridges, middle, RAIL), water=pond(river, names=["大河"]))
+    assert sorted(cut.blocks.area.round(3)) == [6_000] * 3 + [8_000] * 3 + [18_000]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        (shapely.box(100, 50, 250, 180), {}),  # 19,500 m²
+        (shapely.box(-200, 90, 500, 125), {}),  # 33 m wide
+        (LAKE, {"min_water_m2": 21_001.0}),
+        (LAKE, {"min_water_width_m": 73.0}),
+    ],
+    ids=["small", "narrow", "smaller than asked for", "narrower than asked for"],
+)
+def test_smaller_or_narrower_water_is_no_block(shape: shapely.Geometry, options: dict[str, float]) -> None:
+    cut = make_blocks(ground(SQUARE), lines(BRIDGE), water=pond(shape), **options)
+    assert cut.blocks.area.tolist() == [24_000, 36_000]
+
+
+def test_water_in_several_pieces_of_one_name_is_one() -> None:
+    west, east = shapely.box(100, 50, 170, 190), shapely.box(170, 50, 250, 190)
+    cut = make_blocks(ground(SQUARE), lines(BRIDGE), water=pond(west, east))
+    assert sorted(cut.blocks.area.round(3)) == [13_500, 21_000, 25_500]
+    apart = make_blocks(ground(SQUARE), lines(BRIDGE), water=pond(west, east, names=["甲", "乙"]))
+    assert apart.blocks.area.tolist() == [24_000, 36_000]
+
+
+def test_land_is_not_folded_into_water_nor_water_into_land() -> None:
+    strip = ("lane", None, [(-5, 45), (305, 45)])
+    river = pond(shapely.box(-50, 55, 350, 140))
+    north = ("main", "北路", [(-5, 170), (305, 170)])
+    cut = make_blocks(ground(SQUARE), lines(strip, north), water=river)
+    # 10 m of bank go to the land behind the lane, though the shore is as long.
+    assert sorted(cut.blocks.area.round(3)) == [9_000, 9_000, 16_500, 25_500]
+
+
+def test_water_that_is_no_polygon_is_refused_and_rows_without_geometry_are_left_out() -> None:
+    with pytest.raises(GeometryError, match=r"water: water must be polygons \(row 1\)"):
+        make_blocks(ground(SQUARE), lines(BRIDGE), water=pond(shapely.LineString([(0, 0), (9, 9)])))
+    with pytest.raises(CRSError, match=r"water: .* is missing"):
+        make_blocks(ground(SQUARE), lines(BRIDGE), water=pond().set_crs(None, allow_override=True))
+    none = pond().set_geometry(gpd.GeoSeries([None], crs=shapes.METRES))
+    assert len(make_blocks(ground(SQUARE), lines(BRIDGE), water=none).blocks) == 2
+
+
+def test_the_ground_between_the_carriageways_of_one_road_is_no_block() -> None:
+    def two(one: str | None, other: str | None, gap: float = 36.0) -> int:
+        ways = [("main", one, [(100, -9), (100, 209)]), ("main", other, [(100 + gap, -9), (100 + gap, 209)])]
+        return len(make_blocks(ground(SQUARE), lines(*ways)).blocks)
+
+    assert two("荷清路", "荷清路") == 2
+    assert two("荷清路", "双清路") == 3
+    assert two(None, None) == 3
+    assert two("荷清路", "荷清路", 60.0) == 3
+
+
+COURT = [
+    ("lane", None, [(100, 50), (160, 50), (160, 110), (100, 110), (100, 50)]),
+    ("lane", None, [(100, 80), (-5, 80)]),
+]
+
+
+@pytest.mark.parametrize(
+    ("houses", "name", "options", "blocks"),
+    [
+        ([(250, 150)], None, {}, 1),
+        ([(250, 150), (130, 80)], None, {}, 2),  # somebody lives there
+        (None, None, {}, 2),  # nobody counted
+        ([(250, 150)], "静斋路", {}, 2),  # a lane with a name is a street
+        ([(250, 150)], None, {"min_court_m2": 3_600.0}, 2),
+    ],
+    ids=["empty", "lived in", "not counted", "named lane", "large enough"],
+)
+def test_an_empty_court_among_nameless_lanes_is_no_block(
+    houses: list[tuple[float, float]] | None, name: str | None, options: dict[str, float], blocks: int
+) -> None:
+    homes = None if houses is None else points(houses)
+    ring = lines(("lane", name, COURT[0][2]), COURT[1])
+    assert len(make_blocks(ground(SQUARE), ring, houses=homes, **options).blocks) == blocks
+
+
+def test_courts_are_not_judged_in_a_unit_without_households() -> None:
+    west, east = shapely.box(0, 0, 200, 200), shapely.box(200, 0, 300, 200)
+    units = ground(west, east)
+    lived = {"V": [(250, 150)], "U": [(20, 150)]}
+    found = {u: make_blocks(ground(SQUARE), lines(*COURT), units=units, houses=points(h)) for u, h in lived.items()}
+    assert {unit: len(cut.blocks) for unit, cut in found.items()} == {"V": 3, "U": 2}
+
+
+def test_a_court_that_is_a_compound_stays_a_block() -> None:
+    estate = ground(shapely.box(95, 45, 165, 115), codes=["C"])
+    wall = lines(
+        ("wall", None, COURT[0][2]), ("lane", None, [(105, 80), (60, 80)]), ("main", None, [(-5, 80), (60, 80)])
+    )
+    homes = points([(250, 150)])
+    assert len(make_blocks(ground(SQUARE), lines(*COURT), houses=homes).blocks) == 1
+    kept = make_blocks(ground(SQUARE), wall, houses=homes, compounds=estate, norm=Norm({"mixed": 0.1}))
+    assert kept.blocks["compound"].isna().any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(place=grounds(), barriers=streets(), seed=st.integers(0, 999), degrees=st.booleans())
+def test_blocks_tile_any_ground_whatever_the_water_and_the_compounds(
+    place: gpd.GeoDataFrame, barriers: gpd.GeoDataFrame, seed: int, degrees: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    corner, size = rng.uniform(-50, 900, (4, 2)), rng.uniform(10, 500, (4, 2))
+    box = shapely.transform(
+        shapely.box(*corner.T, *(corner + size).T), lambda xy: xy * (1, 0.4) + (shapes.X0, shapes.Y0)
+    )
+    water = gpd.GeoDataFrame({"name": ["湖", "湖", None, "河"]}, geometry=box, crs=place.crs)
+    estates = gpd.GeoDataFrame({"code": list("dcba")}, geometry=box[::-1], crs=place.crs)
+    homes = gpd.GeoDataFrame(
+        {"code": list("xyz")}, geometry=shapely.point_on_surface(np.repeat(place.geometry.to_numpy(), 3)), crs=place.crs
+    )
+    if degrees:
+        place, barriers, water, estates, homes = map(shapes.in_degrees, (place, barriers, water, estates, homes))
+    options = {"min_water_m2": 500.0, "min_water_width_m": 5.0, "min_block_m2": 50.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GridgisWarning)
+        cut = make_blocks(place, barriers, water=water, compounds=estates, houses=homes, **options)
+    assert_tiles(cut, place)
+    assert validate(cut.blocks, place).query("kind != 'multipart'").empty
+    assert cut.blocks["households"].sum() == 3
+
+
 # --- units, boundaries, borders ---------------------------------------------------------------------------------------
 
 
@@ -494,7 +698,8 @@ def test_the_result_is_a_block_table_and_a_border_table() -> None:
     assert check(cut.blocks, "block")["code"].tolist() == ["U-0001", "U-0002"]
     assert len(check(cut.borders, "border")) == len(cut.borders)
     assert cut.blocks.attrs["parameters"] == {
-        "snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 20.0, "need_access": True, "norm": None,
+        "snap_m": 5.0, "min_block_m2": 2000.0, "min_width_m": 20.0, "island_width_m": 40.0, "min_court_m2": 10_000.0,
+        "need_access": True, "min_water_m2": 20_000.0, "min_water_width_m": 40.0, "norm": None,
     }  # fmt: skip
 
 
@@ -567,6 +772,47 @@ def test_barriers_that_are_areas_or_of_no_class_are_refused() -> None:
         make_blocks(ground(SQUARE), lines(STREET).drop(columns="class"))
 
 
+@pytest.mark.parametrize("name", ["snap_m", "min_block_m2", "min_width_m", "island_width_m", "min_water_m2"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_thresholds_that_are_no_lengths_are_refused(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"a threshold is no length or area; found {name}={value}; wanted 0 or more"):
+        make_blocks(ground(SQUARE), lines(STREET), **{name: value})
+
+
+@pytest.mark.parametrize("value", [-3, "two", float("inf")])
+def test_households_that_are_no_counts_are_refused(value: object) -> None:
+    homes = points([(50, 50), (60, 50)], households=pd.Series([1, value], dtype=object).tolist())
+    with pytest.raises(
+        SchemaError, match=rf"houses: households must be numbers of 0 or more \(row h1\); found {value}"
+    ):
+        make_blocks(ground(SQUARE), lines(STREET), houses=homes)
+
+
+def test_houses_without_a_crs_are_refused() -> None:
+    homes = points([(50, 50)]).set_crs(None, allow_override=True)
+    with pytest.raises(CRSError, match="is missing"):
+        make_blocks(ground(SQUARE), lines(STREET), houses=homes)
+
+
+def test_an_empty_boundary_is_refused_and_empty_tables_beside_it_are_none() -> None:
+    none = ground(SQUARE).iloc[:0]
+    with pytest.raises(InputError, match="boundary: the table has no rows; wanted at least one polygon"):
+        make_blocks(none, lines(STREET))
+    with pytest.raises(InputError, match="units: the table has no rows"):
+        make_blocks(ground(SQUARE), lines(STREET), units=none)
+    cut = make_blocks(
+        ground(SQUARE), lines(STREET), houses=points([]), buildings=none, compounds=none, water=none,
+        persons=pd.DataFrame({"id": [], "house": []}),
+    )  # fmt: skip
+    assert cut.blocks["households"].tolist() == [0, 0]
+    assert cut.blocks["compound"].tolist() == [None, None]
+
+
+def test_lines_that_leave_the_ground_are_cut_at_its_outline() -> None:
+    cut = make_blocks(ground(SQUARE), lines(("lane", "长街", [(-9e5, 100), (9e5, 100)])))
+    assert cut.borders.loc[cut.borders["name"] == "长街", "length_m"].tolist() == [300.0]
+
+
 def test_rows_without_geometry_are_left_out_of_the_barriers() -> None:
     streets_ = pd.concat([lines(STREET), lines(STREET).set_geometry(gpd.GeoSeries([None], crs=shapes.METRES))])
     assert len(make_blocks(ground(SQUARE), streets_).blocks) == 2
@@ -621,13 +867,19 @@ def test_qinghuayuan_is_cut_along_its_streets(places: Path) -> None:
     place = read(f"{places}/beijing/haidian-all.geojson#110108014", table="boundary")
     with pytest.warns(GridgisWarning, match="the rest has no data"):
         layers = read_osm(places / "qinghuayuan" / "map.osm", place)
-    cut = make_blocks(place, layers["barriers"], buildings=layers["buildings"], compounds=layers["compounds"])
+    loads = {name: layers[name] for name in ("buildings", "compounds", "water")}
+    cut = make_blocks(place, layers["barriers"], **loads)
     assert_tiles_coarsely(cut, place)
     assert 120 <= len(cut.blocks) <= 200
     assert cut.blocks["buildings"].sum() == pytest.approx(410, abs=6)
     named = cut.borders.groupby("name")["length_m"].sum()
     assert {"万泉河", "成府路", "荷清路", "学堂路", "清华路", "至善路"} <= set(named.index)
     assert named["学堂路"] > 1000
+    # Where households are known, the courts of the campus where nobody lives are no blocks of their own.
+    homes = loads["buildings"].assign(households=(loads["buildings"]["kind"] == "apartments") * 40)
+    fewer = make_blocks(place, layers["barriers"], **{**loads, "buildings": homes})
+    assert_tiles_coarsely(fewer, place)
+    assert 80 <= len(fewer.blocks) <= 0.85 * len(cut.blocks)
 
 
 def assert_tiles_coarsely(cut: Blocks, place: gpd.GeoDataFrame) -> None:
@@ -635,6 +887,7 @@ def assert_tiles_coarsely(cut: Blocks, place: gpd.GeoDataFrame) -> None:
     assert free_and_outside(cut.blocks, place) < AREA
     corners = set(map(tuple, shapely.get_coordinates(place.geometry.to_numpy())))
     assert corners <= set(map(tuple, shapely.get_coordinates(cut.blocks.geometry.to_numpy())))
+    assert validate(cut.blocks, place)["kind"].tolist() == []
 
 
 @pytest.mark.places
@@ -643,14 +896,27 @@ def test_cambridge_is_cut_by_its_streets(places: Path) -> None:
     place = gpd.read_file(folder / "BOUNDARY_CityBoundary.geojson")
     streets_ = gpd.read_file(folder / "TRANS_Centerlines.geojson")
     kinds = np.select([streets_["MajorRoad"] == 1, streets_["MajorRoad"] == 2], ["main", "secondary"], "lane")
-    shores = gpd.read_file(folder / "HYDRO_WaterBodies.geojson").boundary
+    water = gpd.read_file(folder / "HYDRO_WaterBodies.geojson").rename(columns={"NAME": "name"})
     tracks = gpd.read_file(folder / "TRANS_Rail.geojson").geometry
-    parts = [(streets_.geometry, kinds, streets_["Street"]), (shores, "river", None), (tracks, "railway", None)]
+    parts = [
+        (streets_.geometry, kinds, streets_["Street"]),
+        (water.boundary, "river", water["name"]),
+        (tracks, "railway", None),
+    ]
     layers = [gpd.GeoDataFrame(geometry=g.to_crs(place.crs)).assign(**{"class": c, "name": n}) for g, c, n in parts]
-    cut = make_blocks(place, pd.concat(layers, ignore_index=True))
+    cut = make_blocks(place, pd.concat(layers, ignore_index=True), water=water)
     assert_tiles_coarsely(cut, place)
     assert 600 < len(cut.blocks) < 1000
     inner = cut.borders[cut.borders["right"].notna()]
     assert {"river", "railway", "main", "secondary", "lane"} == set(inner["class"].dropna())
     assert inner.loc[inner["name"] == "Massachusetts Ave", "length_m"].sum() > 5000
     assert inner.loc[inner["class"].isna(), "length_m"].sum() < 0.001 * inner["length_m"].sum()
+    # Fresh Pond is a block, and so is each of the three reaches of the Charles (a dam and a lock part them): no bridge
+    # cuts them, no meadow is part of them.
+    blocks = cut.blocks.to_crs(26919)
+    for name in ("Fresh Pond", "Charles River"):
+        body = water.loc[water["name"] == name].to_crs(26919).union_all().intersection(place.to_crs(26919).union_all())
+        own = blocks[blocks.intersection(body).area > 0.5 * blocks.area]
+        assert len(own) == (shapely.area(shapely.get_parts(body)) > 1).sum() == (1 if name == "Fresh Pond" else 3)
+        assert own.intersection(body).area.sum() > 0.97 * body.area
+        assert own.difference(body).area.sum() < 0.01 * own.area.sum()

@@ -18,6 +18,7 @@ from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
 from gridgis.plan.partition import partition
 from gridgis.profile import Norm, Profile
+from gridgis.schema import BARRIER_CLASSES
 
 SIDES = ("东至", "南至", "西至", "北至")
 
@@ -47,7 +48,7 @@ ROADS = lines(
 # --- bounds text ------------------------------------------------------------------------------------------------------
 
 
-def test_each_side_has_its_names_the_longest_first() -> None:
+def test_each_side_has_its_names() -> None:
     text = describe(shapes.squares(), ROADS).set_index("code")["bounds_text"]
     assert sides(text["22"]) == {"东": "清华东路", "南": "成府路", "西": "万泉河、西小街", "北": "网格32"}
     assert sides(text["11"]) == {"东": "网格12", "南": "街道界", "西": "街道界", "北": "成府路"}
@@ -76,6 +77,44 @@ def test_a_name_on_a_short_piece_is_not_told_and_no_more_than_three_are() -> Non
     road = lines(*(("lane", f"{n}巷", [(x0, 100), (x1, 100)]) for n, (x0, x1) in enumerate(pieces)))
     text = describe(shapes.squares(1, 1).set_geometry(shapely.segmentize(shapes.squares(1, 1).geometry, 1)), road)
     assert sides(text["bounds_text"].iloc[0])["北"] == "0巷、1巷、2巷"
+
+
+@pytest.mark.parametrize(
+    ("side", "first", "second"),
+    [
+        ("东", [(200, 95), (200, 65)], [(200, 60), (200, 0)]),  # from north to south
+        ("南", [(195, 0), (165, 0)], [(160, 0), (100, 0)]),  # from east to west
+        ("西", [(100, 5), (100, 35)], [(100, 40), (100, 100)]),  # from south to north
+        ("北", [(105, 100), (135, 100)], [(140, 100), (200, 100)]),  # from west to east
+    ],
+)
+def test_names_stand_in_the_order_of_a_walk_clockwise(
+    side: str, first: list[tuple[float, float]], second: list[tuple[float, float]]
+) -> None:
+    grid = shapes.frame([shapely.segmentize(shapely.box(100, 0, 200, 100), 1)])
+    # The second street is the longer one: length is not what puts them in order.
+    road = lines(("lane", "先路", first), ("main", "后路", second))
+    assert sides(describe(grid, road)["bounds_text"].iloc[0])[side] == "先路、后路"
+    assert sides(describe(grid, road.iloc[::-1])["bounds_text"].iloc[0])[side] == "先路、后路"
+
+
+@pytest.mark.parametrize(("long", "told"), [(45.0, "短街、12"), (55.0, "短街")])
+def test_who_lies_beside_half_of_a_side_or_more_is_told_with_the_names(long: float, told: str) -> None:
+    grids = shapes.squares(2, 1).drop(columns="name")
+    grids = grids.set_geometry(shapely.segmentize(grids.geometry, 1))
+    road = lines(("lane", "短街", [(100, 100), (100, 100 - long)]))
+    assert sides(describe(grids, road)["bounds_text"].iloc[0])["东"] == told
+
+
+def test_english_words_stand_between_the_same_names() -> None:
+    grids = shapes.squares(3, 1).assign(parent=["A", "A", "B"])
+    units = pd.DataFrame({"code": ["A", "B"], "name": ["东里社区", "西里社区"]})
+    told = describe(grids, lines(("main", "成府路", [(0, 0), (300, 0)])), units=units)["bounds_text_en"]
+    assert told.tolist() == [
+        "east to grid 12; south to 成府路; west to the outline; north to the outline",
+        "east to the border of 西里社区; south to 成府路; west to grid 11; north to the outline",
+        "east to the outline; south to 成府路; west to the border of 东里社区; north to the outline",
+    ]
 
 
 def test_units_name_the_border_between_them_and_shorten_their_own_grids() -> None:
@@ -116,6 +155,12 @@ def test_every_grid_of_every_plan_has_four_sides_and_its_own_figures(seed: int, 
     known = told["road_share"].dropna()
     assert known.between(0, 1).all()
     assert len(known) == (len(told) if len(told) > 1 else 0)
+    np.testing.assert_allclose(told[SHARES].sum(axis=1), 1.0)
+    np.testing.assert_allclose(told["border_m"], metres.length)
+    np.testing.assert_allclose(told["area_m2"], metres.area)
+    assert (told["no_road_m"] <= told["share_none"] * told["border_m"] + 1e-6).all()
+    assert (told["cut_through"].notna() == (told["cut_through_m"] > 0)).all()
+    assert told["bounds_text_en"].str.fullmatch("east to .+; south to .+; west to .+; north to .+").all()
     assert told[plan.grids.columns.drop("geometry")].equals(plan.grids.drop(columns="geometry"))
 
 
@@ -145,6 +190,39 @@ def test_neighbours_that_share_no_vertex_are_neighbours() -> None:
     grids = shapes.frame([shapely.box(0, 0, 300, 100), shapely.box(0, 100, 90, 200), shapely.box(90, 100, 300, 200)])
     told = describe(grids, lines(("main", "中路", [(0, 100), (300, 100)])))
     assert told["road_share"].tolist() == pytest.approx([1.0, 90 / 190, 210 / 310], abs=0.02)
+
+
+SHARES = [f"share_{name}" for name in (*BARRIER_CLASSES, "none")]
+
+
+def test_each_class_has_its_share_of_the_border() -> None:
+    told = describe(shapes.squares(), ROADS).set_index("code")
+    assert told.loc["22", "border_m"] == pytest.approx(400)
+    assert told.loc["22", "area_m2"] == pytest.approx(10_000)
+    found = told.loc["22", SHARES].astype(float).round(3).to_dict()
+    # In pieces of 10 m: the river ends at 155 m, its piece counts where the middle lies.
+    assert found["share_main"] == found["share_secondary"] == 0.25
+    assert found["share_lane"] == pytest.approx(0.25 + 0.125, abs=0.03)
+    assert found["share_river"] == pytest.approx(0.125, abs=0.03)
+    assert found["share_none"] == found["share_railway"] == found["share_wall"] == 0
+    # To 32, but for the last 10 m of the lane; the south lies on another lane, the rest is outline.
+    assert told.loc["31", "no_road_m"] == pytest.approx(90)
+    assert told.loc["31", "share_none"] == pytest.approx(0.725)
+
+
+def test_what_cuts_through_a_grid_is_told_with_its_metres() -> None:
+    roads = lines(
+        ("main", "荷清路", [(-50, 60), (150, 60)]),
+        ("railway", None, [(40, -50), (40, 150)]),
+        ("river", "小河", [(50, 50), (50, 79)]),  # 29 m: too short
+        ("secondary", "支路", [(-50, 30), (150, 30)]),  # no major barrier
+        ("expressway", "高架", [(0, 90), (100, 90)]),  # beside the border
+    )
+    told = describe(shapes.squares(2, 1), roads)
+    assert told["cut_through"].tolist() == ["荷清路 70 m、铁路 70 m", "荷清路 35 m"]
+    assert told["cut_through_m"].tolist() == pytest.approx([140.0, 35.0])
+    assert describe(shapes.squares(1, 1), roads.iloc[3:])["cut_through"].tolist() == [None]
+    assert describe(shapes.squares(1, 1), roads.iloc[3:])["cut_through_m"].tolist() == [0.0]
 
 
 # --- loads ------------------------------------------------------------------------------------------------------------
@@ -228,3 +306,49 @@ def test_the_sides_of_qinghuayuan_bear_the_names_on_the_map(places: Path) -> Non
     )
     told = describe(parts, barriers).set_index("code")["bounds_text"]
     assert "成府路" in sides(told["S"])["南"]
+
+
+def seen_from_outside(grid: shapely.Geometry, roads: gpd.GeoSeries, side: str) -> tuple[dict[str, float], int]:
+    """Names within 15 m of where rays towards a side of the grid first meet it, with their share of the rays.
+
+    An answer of its own: it knows nothing of normals, weights and pieces.
+    """
+    dx, dy = {"东": (1, 0), "南": (0, -1), "西": (-1, 0), "北": (0, 1)}[side]
+    west, south, east, north = grid.bounds
+    across = np.linspace(south, north, 41)[1:-1] if dx else np.linspace(west, east, 41)[1:-1]
+    met: dict[str, int] = {}
+    for at in across:
+        start = ((east + 1) if dx > 0 else (west - 1), at) if dx else (at, (north + 1) if dy > 0 else (south - 1))
+        end = ((west - 1) if dx > 0 else (east + 1), at) if dx else (at, (south - 1) if dy > 0 else (north + 1))
+        hits = shapely.intersection(shapely.LineString([start, end]), grid.boundary)
+        first = min(shapely.get_parts(hits), key=shapely.Point(start).distance)
+        near = roads[shapely.distance(roads.to_numpy(), shapely.centroid(first)) <= 15]
+        for name in set(near.index):
+            met[name] = met.get(name, 0) + 1
+    return {name: count / len(across) for name, count in met.items()}, len(across)
+
+
+@pytest.mark.places
+def test_bounds_of_the_grids_of_qinghuayuan_agree_with_rays_from_outside(places: Path) -> None:
+    from gridgis.files import read, read_osm
+
+    place = read(f"{places}/beijing/haidian-all.geojson#110108014", table="boundary")
+    with pytest.warns(GridgisWarning, match="the rest has no data"):
+        layers = read_osm(places / "qinghuayuan" / "map.osm", place)
+    cut = make_blocks(place, layers["barriers"], compounds=layers["compounds"])
+    area = (cut.blocks.to_crs(4548).area / 1000).round().astype(int)
+    grids = partition(cut.blocks.assign(households=area), 200.0, borders=cut.borders).grids
+    told = describe(grids, layers["barriers"])
+    named = layers["barriers"].dropna(subset="name").to_crs(4548)
+    roads = gpd.GeoSeries(named.geometry.to_numpy(), index=named["name"].to_numpy())
+    names, wrong, missed = 0, [], []
+    for code, text, grid in zip(told["code"], told["bounds_text"], told.to_crs(4548).geometry, strict=True):
+        for side, limits in sides(text).items():
+            seen, rays = seen_from_outside(grid, roads, side)
+            said = [name for name in limits.split("、") if name in set(roads.index)]
+            names += len(said)
+            wrong += [(code, side, name) for name in said if seen.get(name, 0) < 2 / rays]
+            missed += [(code, side, name) for name, share in seen.items() if share >= 0.7 and name not in said]
+    assert names > 40
+    assert wrong == []
+    assert missed == []

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
 
-from gridgis.cli import _COMMANDS, run
+from gridgis.cli import _COMMANDS, cli, run
 from gridgis.files import read
+from gridgis.plan.blocks import make_blocks
 
 SQUARES = [shapely.box(x, y, x + 0.001, y + 0.001) for x, y in ((116.3, 40.0), (116.301, 40.0), (116.302, 40.0))]
 
@@ -114,6 +117,64 @@ def test_the_steps_one_by_one_on_the_sample(
     assert ours["persons"].tolist() == theirs["persons"].tolist()
 
 
+def test_blocks_take_a_norm_and_print_their_parameters(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = {n: sample / f"{n}.geojson" for n in ("barriers", "units", "water")}
+    place["compounds"] = tmp_path / "estates.geojson"  # each community is an estate: none of its lanes cuts
+    read(sample / "units.geojson")[["code", "geometry"]].to_file(place["compounds"])
+    cut = [sample / "boundary.geojson", "--houses", sample / "houses.csv"]
+    cut += [x for n, p in place.items() for x in (f"--{n}", p)]
+
+    def blocks(*options: object) -> tuple[int, str]:
+        assert gridgis("blocks", *cut, *options, "-o", tmp_path / "b.gpkg") == 0
+        made = read(f"{tmp_path / 'b.gpkg'}:blocks", table="block")
+        assert set(made["compound"].dropna()) <= set(read(place["compounds"])["code"])
+        return len(made), capsys.readouterr().out
+
+    whole, printed = blocks()
+    assert "'snap_m': 5.0, 'min_block_m2': 2000.0, 'min_width_m': 20.0, 'island_width_m': 40.0" in printed
+    assert "'norm': None" in printed
+    low, printed = blocks("--norm", 100, "--tolerance", 0)
+    assert "'norm': {'households': {'mixed': 100.0}, 'persons': None, 'tolerance': 0.0" in printed
+    assert low > whole
+    assert blocks("--profile", "sample")[0] == low
+    assert blocks("--min-area", 60_000)[0] < whole
+    assert blocks("--water-width", 20, "--min-width", 10)[0] > blocks("--min-width", 10)[0]
+    others = {"--snap": "snap_m", "--island-width": "island_width_m", "--court-area": "min_court_m2"}
+    printed = blocks("--no-access", *(x for flag in others for x in (flag, 7)))[1]
+    assert all(f"'{name}': 7.0" in printed for name in others.values())
+    assert "'need_access': False" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--profile", "sample", "--norm", 300], "give --profile or --norm, not both"),
+        (["--tolerance", 0.2], "--tolerance is of a norm"),
+        (["--snap", -1], "-1.0 is not in the range x>=0"),
+        (["--water", "BARRIERS"], "barriers.geojson: "),
+    ],
+)
+def test_blocks_refuse_options_that_do_not_fit(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[object], told: str
+) -> None:
+    barriers = sample / "barriers.geojson"
+    fitted = [barriers if x == "BARRIERS" else x for x in options]
+    out = tmp_path / "b.gpkg"
+    assert gridgis("blocks", sample / "boundary.geojson", "--barriers", barriers, *fitted, "-o", out) == 2
+    assert told in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_options_of_blocks_have_the_defaults_of_the_function() -> None:
+    command = cli.get_command(click.Context(cli), "blocks")
+    assert command is not None
+    defaults = {name: p.default for name, p in inspect.signature(make_blocks).parameters.items()}
+    told = {p.name: p.default for p in command.params if p.name in defaults and p.name.endswith(("_m", "_m2"))}
+    assert told == {name: value for name, value in defaults.items() if name.endswith(("_m", "_m2"))}
+
+
 def test_assign_and_chain_on_the_sample(
     sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,14 +188,15 @@ def test_assign_and_chain_on_the_sample(
     assert read(footprints)["grid_share"].between(0, 1).all()
     persons = tmp_path / "persons.parquet"
     arguments = ("persons", sample / "persons.parquet", "--houses", sample / "houses.csv", "-o", persons)
-    assert gridgis("assign", *arguments) == 0
+    estates = ("--compounds", sample / "compounds.geojson")
+    assert gridgis("assign", *arguments, *estates, "--place", "晴岚市渚南区望汀街道") == 0
     counts = json.loads((sample / "truth.json").read_text("utf-8"))["counts"]
     how = pd.read_parquet(persons)["house_how"].value_counts()
     assert how["code"] == counts["persons_by_way"]["code"]
     assert how["none"] + how["ambiguous"] == counts["chain"]["person_house_broken"]
     capsys.readouterr()
     chained = ("--persons", sample / "persons.parquet", "--houses", sample / "houses.csv", "--grids", plan)
-    assert gridgis("chain", *chained, "--json") == 1
+    assert gridgis("chain", *chained, *estates, "--json") == 1
     assert len(json.loads(capsys.readouterr().out)["breaks"]) == counts["chain"]["breaks"]
 
 
@@ -145,7 +207,7 @@ def test_patrol_on_the_sample(sample: Path, built: Path, tmp_path: Path, capsys:
     arguments += ("--postings", sample / "postings.csv", "--staff", sample / "staff.csv")
     assert gridgis("patrol", *arguments, "-o", report, "--holes", holes, "--json") == 0
     document = json.loads(capsys.readouterr().out)
-    assert set(document) == {"coverage", "patrols", "rules", "parameters"}
+    assert set(document) == {"coverage", "patrols", "rules", "suspicions", "stays", "datums", "parameters"}
     assert {row["result"] for row in document["rules"]} <= {"kept", "missed", "excused", "undecided", "no data"}
     assert {"kept", "missed"} <= {row["result"] for row in document["rules"]}
     assert pd.read_csv(report)["share"].between(0, 1).all()

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import shapely
 
-from gridgis.compliance import METRICS, RESULT_COLUMNS, RESULTS, check_compliance, windows
-from gridgis.errors import GridgisWarning, InputError, ProfileError, SchemaError
+from gridgis.compliance import RESULT_COLUMNS, RESULTS, check_compliance, windows
+from gridgis.errors import GridgisWarning, InputError, SchemaError
 from gridgis.profile import Profile
 
 # Monday 2 March to Sunday 8 March 2026: one whole week.
@@ -220,7 +220,7 @@ def test_small_grids_every_day_large_ones_in_five(grids: gpd.GeoDataFrame) -> No
     coverage = pd.concat(
         [
             seen(("A", "2026-03-02", "2026-03-02", 0.95), ("A", "2026-03-03", "2026-03-03", 0.85)),
-            seen(("A", "2026-03-04", "2026-03-04", 0.9003), ("B", "2026-03-02", "2026-03-02", 0.1)),
+            seen(("A", "2026-03-04", "2026-03-04", 0.9001), ("B", "2026-03-02", "2026-03-02", 0.1)),
             seen(("B", "2026-03-02", "2026-03-06", 0.91), ("B", "2026-03-03", "2026-03-07", 0.5)),
         ]
     )
@@ -228,7 +228,7 @@ def test_small_grids_every_day_large_ones_in_five(grids: gpd.GeoDataFrame) -> No
     small = check(nobody, "R4-09", coverage, grids=grids, postings=posted)
     assert small["grid"].tolist() == ["A"] * 3
     assert results(small) == ["kept", "missed", "undecided"]
-    assert small["reason"].iloc[2] == "within 0.0005 of the mark"
+    assert small["reason"].iloc[2] == "within 0.0002 of the mark"
     assert set(small["wanted"]) == {">= 0.9"}
     large = check(nobody, "R4-08", coverage, grids=grids, postings=posted)
     assert large[["grid", "value", "result"]].to_numpy().tolist() == [["B", 0.91, "kept"], ["B", 0.5, "missed"]]
@@ -269,13 +269,14 @@ def test_windows_cut_excused_and_without_anyone(grids: gpd.GeoDataFrame) -> None
 def test_rules_no_machine_knows_are_listed_as_such() -> None:
     for rule in ("R4-43", "R4-44"):
         table = check(walks(("w1", "2026-03-02T09:00", 60, 0)), rule)
-        assert table[["result", "reason"]].to_numpy().tolist() == [["no data", "not checked by machine"]]
+        assert table[["result", "reason"]].to_numpy().tolist() == [
+            ["no data", "not checked by machine: no table lists training courses"]
+        ]
 
 
-def test_every_patrol_and_staffing_rule_of_the_scheme_is_in_the_profile() -> None:
-    assert [r.id for r in XUEYAN.rules] == [*[f"R4-0{i}" for i in range(1, 10)], "R4-43", "R4-44"]
-    checked = [r for r in XUEYAN.rules if r.metric in METRICS]
-    assert len(checked) == 9
+def test_every_patrol_and_visits_rule_of_the_scheme_is_checked() -> None:
+    checked = [r.id for r in XUEYAN.rules if r.check == "rule" and r.area in ("patrol", "visits")]
+    assert checked == [*[f"R4-0{i}" for i in range(1, 10)], "R4-11", "R4-13"]
     assert windows(XUEYAN) == [1, 5]
 
 
@@ -321,9 +322,3 @@ def test_bad_input_is_one_clear_error() -> None:
         check_compliance(patrols, None, XUEYAN, end="2026-03-01")
     with pytest.raises(SchemaError, match="postings need the column 'role'"):
         check_compliance(patrols, None, XUEYAN, postings=POSTINGS.drop(columns="role"))
-    profile = Profile.parse(
-        'name="p"\ntitle="p"\n[norm]\n[[rule]]\nid="X"\nsubject="full-time worker"\nmetric="patrols"\nop=">="\n'
-        'value="many"\nunit="patrol"\nperiod="day"'
-    )
-    with pytest.raises(ProfileError, match="rule X: the value of patrols is compared by >=; found 'many'"):
-        check_compliance(patrols, None, profile, postings=POSTINGS)

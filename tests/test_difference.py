@@ -20,8 +20,9 @@ from gridgis.cli import run
 from gridgis.errors import CRSError, GeometryError, PlanError, SchemaError
 from gridgis.files import write
 from gridgis.plan import edit
+from gridgis.plan.closing import plan_of
 from gridgis.plan.difference import LEAST_M2, difference
-from gridgis.plan.draft import open_plan, plan_of
+from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan, partition
 
 
@@ -129,6 +130,15 @@ def test_households_are_counted_where_they_live() -> None:
     assert by_code["households_before"].to_dict() == {"A": 10, "B": 0}
     assert by_code["households_after"].to_dict() == {"A": 3, "B": 7}
     assert found.lineage.set_index(["from", "to"])["household_share"]["A", "B"] == 0.7
+
+
+def test_a_grid_with_another_code_is_recoded_and_ground_has_predecessors() -> None:
+    found = difference(strips(100, 100, 200, codes="ABC"), strips(100, 100, 200, codes="AXC"))
+    assert found.summary["recoded"] == [{"from": "B", "to": "X"}]
+    merged = difference(strips(100, 100, 200, codes="ABC"), strips(200, 200, codes="AC"))
+    assert merged.summary["recoded"] == []
+    table = merged.lineage[["from", "to", "share", "to_share"]].values.tolist()
+    assert table == [["A", "A", 1.0, 0.5], ["B", "A", 1.0, 0.5], ["C", "C", 1.0, 1.0]]
 
 
 def test_ground_of_one_plan_only_goes_to_nobody() -> None:

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 import shapely
 import shapes
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gridgis import locate
 from gridgis.errors import InputError
-from gridgis.locate import GridLocator
+from gridgis.locate import GridLocator, compiled, ground, table
 
 
 def by_hand(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -47,13 +46,37 @@ def awkward_points(grids: gpd.GeoSeries, seed: int = 0, count: int = 200) -> tup
     return x, y
 
 
-def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray) -> None:
+def cell_points(locator: GridLocator, seed: int = 0, count: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Corners and centres of cells and sub-cells of the table, exact and one step beside; none without a table."""
+    table = locator._table
+    if table is None:
+        return np.empty(0), np.empty(0)
+    rng = np.random.default_rng(seed)
+    halves = rng.integers(0, np.array([table.columns, table.lines]) * 16 + 1, (count, 2))
+    xy = np.array([table.left, table.bottom]) + halves / 2 * table.step
+    x, y = np.vstack([xy, np.nextafter(xy, np.inf), np.nextafter(xy, -np.inf)]).T
+    return x, y
+
+
+def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, folder: Path | None = None) -> None:
+    """Every way to look up says what `intersects`, and `touches` for borders, say of each pair."""
+    tabled = GridLocator(grids, method="table")
+    tabled.locate([], [])
+    x, y = (np.concatenate(part) for part in zip((x, y), cell_points(tabled), strict=True))
     hits = by_hand(grids, x, y)
-    locator = GridLocator(grids)
     wanted = np.where(hits.any(axis=1), hits.argmax(axis=1), -1) if hits.size else np.full(len(x), -1)
-    assert locator.locate(x, y).tolist() == wanted.tolist()
-    points, rows = locator.candidates(x, y)
-    assert np.column_stack([points, rows]).tolist() == np.argwhere(hits).tolist()
+    inside = shapely.contains_xy(np.array(grids.geometry, dtype=object)[None, :], x[:, None], y[:, None])
+    border = (hits & ~inside).any(axis=1)
+    ways = {"bins": GridLocator(grids, method="bins"), "table": tabled}
+    if folder is not None:
+        ways["loaded"] = GridLocator.load(tabled.save(folder / "grids.locator"))
+    for name, locator in ways.items():
+        assert locator.locate(x, y).tolist() == wanted.tolist(), name
+        points, rows = locator.candidates(x, y)
+        assert np.column_stack([points, rows]).tolist() == np.argwhere(hits).tolist(), name
+        assert locator.on_border(x, y).tolist() == border.tolist(), name
+        if compiled.installed() and locator._table is not None:
+            assert locator.use(compiled=True).locate(x, y).tolist() == wanted.tolist(), f"{name}, compiled"
 
 
 _place = st.tuples(st.integers(-6, 6), st.integers(-6, 6))
@@ -82,7 +105,8 @@ def polygons(draw: st.DrawFn) -> shapely.Geometry | None:
     return shape
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
+@example([shapely.Polygon([(-1, 0), (0, 0.5), (0, 0)])], 0)  # points a smallest number from 0
 @given(st.lists(polygons(), min_size=0, max_size=8), st.integers(0, 99))
 def test_any_polygons_and_any_points_are_as_intersects_says(drawn: list[shapely.Geometry], seed: int) -> None:
     grids = gpd.GeoSeries(drawn, dtype="geometry")
@@ -93,11 +117,11 @@ def test_any_polygons_and_any_points_are_as_intersects_says(drawn: list[shapely.
 
 @pytest.mark.parametrize("name", [*shapes.CLEAN, "overlap", "gap", "duplicate", "contained", "empty", "multipart"])
 @pytest.mark.parametrize("degrees", [False, True])
-def test_every_shape_of_the_zoo(name: str, degrees: bool) -> None:
+def test_every_shape_of_the_zoo(name: str, degrees: bool, tmp_path: Path) -> None:
     grids = {**shapes.CLEAN, **shapes.FAULTY}[name]()
     if degrees:
         grids = shapes.in_degrees(grids)
-    check(grids, *awkward_points(grids))
+    check(grids, *awkward_points(grids), tmp_path)
 
 
 def test_slivers_of_a_tenth_of_a_micrometre() -> None:
@@ -110,8 +134,10 @@ def test_small_chunks_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> N
     grids = shapes.contained()
     x, y = awkward_points(grids, count=500)
     whole = GridLocator(grids).locate(x, y)
-    monkeypatch.setattr(locate, "_CHUNK", 37)
-    monkeypatch.setattr(locate, "_PAIRS", 5)
+    monkeypatch.setattr(ground, "_CHUNK", 37)
+    monkeypatch.setattr(ground, "_PAIRS", 5)
+    monkeypatch.setattr(ground, "_FEW", 3)
+    monkeypatch.setattr(table, "CHUNK", 41)
     assert GridLocator(grids).locate(x, y).tolist() == whole.tolist()
     check(grids, x, y)
 
@@ -174,7 +200,10 @@ def test_other_names_of_the_geometry_column() -> None:
     [
         ([1.0, 2.0], [1.0], r"x and y do not fit each other; found shapes \(2,\) and \(1,\)"),
         ([[1.0]], [[1.0]], r"found shapes \(1, 1\)"),
-        (["east"], [1.0], "the coordinates are not numbers"),
+        (["east"], [1.0], "the coordinates are not numbers; found the text 'east'; wanted arrays of numbers"),
+        ([1.0], ["39.9"], "the coordinates are not numbers; found the text '39.9'"),
+        ([1.0, None, "2"], [1.0, 2.0, 3.0], "the coordinates are not numbers; found the text '2'"),
+        ([object()], [1.0], r"the coordinates are not numbers; found .*float"),
     ],
 )
 def test_coordinates_that_cannot_be_used(x: list[object], y: list[object], message: str) -> None:

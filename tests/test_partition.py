@@ -14,6 +14,7 @@ import shapely
 import shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from towns import cells, towns
 
 from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
 from gridgis.plan import recombine
@@ -27,40 +28,9 @@ from gridgis.profile import Norm, Profile
 from gridgis.schema import check
 
 REASONS = {
-    "locked", "no households", "indivisible block", "isolated", "community mean", "no better cut found",
+    "locked", "no households", "indivisible block", "isolated", "enclave", "cut off by a barrier",
+    "cut off by locked grids", "community mean", "no better cut found",
 }  # fmt: skip
-
-
-def cells(columns: int, rows: int, households: object, *, unit: object = "U", **more: object) -> gpd.GeoDataFrame:
-    """A chessboard of blocks, 100 m wide, named by row and column from the south-west (b01-02)."""
-    at = [(r, c) for r in range(rows) for c in range(columns)]
-    table = shapes.frame(
-        [shapes.square(c * 100, r * 100, 100) for r, c in at], [f"b{r:02d}-{c:02d}" for r, c in at]
-    ).drop(columns="name")
-    return table.assign(unit=unit, households=households, **more)
-
-
-@st.composite
-def towns(draw: st.DrawFn) -> gpd.GeoDataFrame:
-    """Slanting blocks in one to three units, some ground missing, some blocks empty, some heavy."""
-    columns, rows = draw(st.integers(1, 8)), draw(st.integers(1, 8))
-    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
-    x = np.cumsum(rng.uniform(40, 160, columns + 1))[:, None] + rng.uniform(-15, 15, (columns + 1, rows + 1))
-    y = np.cumsum(rng.uniform(40, 160, rows + 1))[None, :] + rng.uniform(-15, 15, (columns + 1, rows + 1))
-    corners = np.stack([x, y], axis=-1)
-    at = [(c, r) for c in range(columns) for r in range(rows)]
-    quads = [
-        shapely.Polygon([corners[c, r], corners[c + 1, r], corners[c + 1, r + 1], corners[c, r + 1]]) for c, r in at
-    ]
-    count = draw(st.integers(1, 3))
-    town = shapes.frame(quads, [f"b{c}{r}" for c, r in at]).drop(columns="name")
-    town["unit"] = [f"u{int(c * count / columns)}" for c, _ in at]
-    loads = rng.gamma(2, draw(st.sampled_from([5, 40, 150])), len(at)).astype(int)
-    town["households"] = loads * (rng.random(len(at)) < draw(st.sampled_from([0.2, 0.9, 1.0])))
-    town["persons"], town["estimated"] = town["households"] * 3, town["households"] // 2
-    keep = rng.random(len(at)) < draw(st.sampled_from([0.7, 1.0]))
-    keep[0] = True
-    return town[keep].sample(frac=1, random_state=1)
 
 
 def assert_plan(plan: Plan, blocks: gpd.GeoDataFrame, tolerance: float) -> None:
@@ -282,11 +252,11 @@ def test_ctrl_c_gives_the_best_plan_so_far(monkeypatch: pytest.MonkeyPatch) -> N
     blocks = cells(10, 8, 20)
     calls: list[int] = []
 
-    def interrupted(jobs: object) -> object:
+    def interrupted(jobs: object, timeout: float | None = None) -> object:
         calls.append(1)
         if len(calls) == 1:
             raise KeyboardInterrupt
-        return wait(jobs)  # type: ignore[arg-type]
+        return wait(jobs, timeout)  # type: ignore[arg-type]
 
     monkeypatch.setattr("gridgis.plan.shares.wait", interrupted)
     with pytest.warns(GridgisWarning, match="stopped: this is the best plan so far"):
@@ -479,7 +449,7 @@ def test_borders_of_other_blocks_are_refused() -> None:
 
 @pytest.mark.places
 def test_qinghuayuan_is_shared_out(places: Path) -> None:
-    from gridgis.assign.houses import estimate_households
+    from gridgis.assign.estimate import estimate_households
     from gridgis.files import read, read_osm
 
     place = read(f"{places}/beijing/haidian-all.geojson#110108014", table="boundary")

@@ -285,6 +285,14 @@ def test_the_share_is_that_of_the_exact_surroundings(seed: int) -> None:
     assert out["covered_m2"] == pytest.approx(out["share"] * out["ground_m2"])
 
 
+def test_a_large_grid_has_larger_cells_and_the_same_share() -> None:
+    xy = line((100, 203.7), (2300, 911.3), (400, 2011.9))
+    ground = shapely.box(0, 0, 2500, 2500)
+    out = patrol_coverage(walk(xy), grids_of(A=ground)).iloc[0]
+    assert out["share"] == pytest.approx(exact_share(xy, ground, 25), abs=2e-6)
+    assert out["ground_m2"] == pytest.approx(6_250_000)
+
+
 def test_compiled_and_plain_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     fixes = pd.concat([walk(random_walk(k, 300), staff=f"w{k}") for k in range(3)])
     plain = patrol_coverage(fixes, LEFT_RIGHT)["share"].to_numpy()
@@ -295,7 +303,7 @@ def test_compiled_and_plain_say_the_same(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_grid_and_window_has_a_row() -> None:
     fixes = pd.concat([walk(line((0, 150), (290, 150)), start=f"2026-03-0{d}T08:00") for d in (2, 4)])
     out = patrol_coverage(fixes, LEFT_RIGHT.iloc[::-1])
-    assert list(out.columns) == ["grid", "from", "to", "share", "covered_m2", "ground_m2", "undecided"]
+    assert list(out.columns) == ["grid", "from", "to", "share", "covered_m2", "ground_m2", "undecided", "low", "high"]
     assert out["grid"].tolist() == ["A"] * 3 + ["B"] * 3
     assert out["from"].dt.day.tolist() == [2, 3, 4] * 2
     assert out["share"].iloc[1] == 0
@@ -408,7 +416,7 @@ def test_bad_input_is_one_clear_error() -> None:
         patrol_coverage(fixes, LEFT_RIGHT, sight=0)
     with pytest.raises(InputError, match="a window has at least one day; found 0"):
         patrol_coverage(fixes, LEFT_RIGHT, days=0)
-    with pytest.raises(InputError, match="this ground has no area; found 'streets'; wanted area or walkable"):
+    with pytest.raises(InputError, match=r"coverage of streets needs them; wanted a layer of streets.*--streets"):
         patrol_coverage(fixes, LEFT_RIGHT, parameters=replace(AREA, ground="streets"))
     with pytest.raises(InputError, match="the period ends before it begins; found 2026-03-02 to 2026-03-01"):
         patrol_coverage(fixes, LEFT_RIGHT, end="2026-03-01")

@@ -17,8 +17,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import ConflictError, NotFoundError, PlanError, StoreError
-from gridgis.plan.draft import open_plan, plan_of
+from gridgis.plan.closing import Drafted, plan_of
 from gridgis.plan.edit import assign, merge, rename
+from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan, partition
 from gridgis.store import Store, open_store
 from gridgis.store.models import Base
@@ -49,7 +50,7 @@ def plan(columns: int = 4, lines: int = 2) -> Plan:
     return partition(blocks, 300)
 
 
-def edited(made: Plan, *edits: Any) -> Plan:
+def edited(made: Plan | Drafted, *edits: Any) -> Drafted:
     draft = open_plan(made)
     for edit, *arguments in edits:
         draft = edit(draft, *arguments).draft
@@ -309,7 +310,7 @@ def test_the_audit_log_is_only_added_to(store: Store, change: str) -> None:
 # --- a build keeps its plan -------------------------------------------------------------------------------------------
 
 
-def kept(store: Store, made: Plan, on: date) -> int | None:
+def kept(store: Store, made: Plan | Drafted, on: date) -> int | None:
     found: list[int | None] = []
     keep = Plans(store).keeping(made, title="甲", by="build", on=on)
     store.save({"grid": made.grids}, then=lambda connection: found.append(keep(connection)))

@@ -311,6 +311,8 @@ def test_gaps_part_segments_and_long_pauses_part_sessions() -> None:
     clean = clean_tracks(fixes([float(t) for t in times], [(i * 5.0, 0) for i in range(7)]))
     assert clean["segment"].tolist() == [0, 0, 0, 1, 1, 2, 2]
     assert clean["session"].tolist() == [0, 0, 0, 0, 0, 1, 1]
+    assert clean.attrs["counts"]["gaps"] == 1
+    assert clean.attrs["counts"]["within dead band"] == 7 - clean.attrs["counts"]["vertices"]
 
 
 def test_days_are_local_and_belong_to_the_start() -> None:

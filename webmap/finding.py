@@ -16,7 +16,9 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
-from gridgis.assign.addresses import WEAK_SCORE, Address, AddressIndex, normalise, parse
+from gridgis.assign.address_parts import Address
+from gridgis.assign.addresses import WEAK_SCORE, AddressIndex, Ranked, parse
+from gridgis.assign.characters import normalise
 
 #: A building or compound counts to each grid that holds at least this share of its area.
 LEAST_SHARE = 0.05
@@ -98,7 +100,7 @@ class Finder:
         if not re.search(r"[^\W\d_]", plain):
             return []
         exact = [self._by_key[key] for key in _whole(plain) if key in self._by_key]
-        fitting = [self._owners[row] for _, _, row in self._ranked(text)]
+        fitting = [self._owners[ranked.row] for ranked in self._ranked(text)]
         starting = [p for p in self.places if any(key.startswith(plain) for key in p.keys)]
         holding = [p for p in self.places if any(plain in key for key in p.keys)]
         return _once((*exact, *fitting, *starting, *holding))[:SUGGESTIONS]
@@ -111,8 +113,8 @@ class Finder:
                 return Found((self._by_key[key],), True)
         ranked = self._ranked(text)
         if ranked:
-            best = ranked[0][:2] if ranked[0][1] >= WEAK_SCORE else None
-            rows = [row for *fit, row in ranked if best is None or tuple(fit) == best]
+            best = ranked[0][:-1] if ranked[0].score >= WEAK_SCORE else None
+            rows = [one.row for one in ranked if best is None or one[:-1] == best]
             given = len(_outside(_given(text)))
             known = any(given <= len(_outside(parse(self._keys[row]))) for row in rows)
             return Found(tuple(_once(self._owners[row] for row in rows)), known)
@@ -124,15 +126,15 @@ class Finder:
         part = re.compile(before + re.escape(plain) + after)
         return Found(tuple(p for p in self.places if any(part.search(key) for key in p.keys)), True)
 
-    def _ranked(self, text: str) -> list[tuple[int, float, int]]:
+    def _ranked(self, text: str) -> list[Ranked]:
         return self._index.rank(_given(text))
 
 
 def _given(text: str) -> Address:
-    """The parts of what was typed, down to the building; not by the parser's memory, which would keep the text."""
-    read = parse.__wrapped__(text[:LONGEST])
+    """The parts of what was typed, down to the building; the parser keeps nothing of it."""
+    read = parse(text[:LONGEST])
     rooms = [i for i, (kind, _) in enumerate(read.numbers) if kind in _ROOM]
-    return read._replace(numbers=read.numbers[: rooms[0]]) if rooms else read
+    return read._replace(numbers=read.numbers[: rooms[0]], words=read.words[: rooms[0]]) if rooms else read
 
 
 def _outside(address: Address) -> list[tuple[str, str]]:

@@ -1,185 +1,113 @@
-"""Reading and comparing Chinese addresses; the index that finds the house of an address.
+"""Comparing addresses part by part; the index that finds the house of an address, of one or of a million.
 
-An address is read into parts: administrative areas (city, district, town), names (roads, estates, villages) and
-numbered parts (弄, 号, 栋, 单元, 室, …) in the order written, from coarse to fine. Two addresses are compared part
-by part: parts that differ part them, parts that only one of them has lower the score.
+An address is read into parts (:mod:`gridgis.assign.chinese_addresses`, :mod:`gridgis.assign.english_addresses`):
+administrative areas, names (roads, estates, villages) and numbered parts (弄, 号, 栋, 单元, 室, …), from coarse to
+fine. Parts that differ part two addresses, parts that only one of them has lower the score.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
-Number = tuple[str, str]
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gridgis.assign.address_parts import MAY_BE_MISSING, Address, Area, Number, firm, in_range
+from gridgis.assign.characters import is_chinese, normalise, normalise_all
+from gridgis.assign.chinese_addresses import (
+    head_length,
+    join,
+    on_road,
+    only_areas,
+    read_areas,
+    read_chinese,
+    read_tail,
+    split_names,
+)
+from gridgis.assign.english_addresses import read_english
+from gridgis.assign.many_addresses import ExactAddresses, read_all
+
 _Key = tuple[str, tuple[Number, ...]]
 
 #: Below this share of equal parts a match is weak: reported as ambiguous, never taken.
 WEAK_SCORE = 0.6
+#: How many candidates of an ambiguous address are told.
+CANDIDATES = 10
 
-# Traditional characters that are common in addresses, each beside its simplified form.
-_SIMPLER = str.maketrans(
-    "號樓棟單層東鄉鎮區縣門橋園廣場廈裡裏華國學臺灣龍馬陽陰長莊齊興慶遠寧寶豐關頭觀廟蘭葉溝澤濱濟滬鐵錢錦鋪鳳鵬麗綠紅紡經緯環聯義榮"
-    "萬圓團壩嶺崗廠廬張後徑總戶戸揚會業楊樹樂漢漁湯爐牆獅畫發盧碼礦禮穎窯節築級組維網縱織羅舊蘇衛補許設譚貝貨財貴賓賢趙車軍軒農連"
-    "進達郵鄧鄭醫鋼鎖鏡鐘閘閣陳陸隊際雙雲電靈靜頂順館驛魚鳥麥黃齋衖劉吳孫馮圍爾現競術歷峽島嶼幣龔瀋",
-    "号楼栋单层东乡镇区县门桥园广场厦里里华国学台湾龙马阳阴长庄齐兴庆远宁宝丰关头观庙兰叶沟泽滨济沪铁钱锦铺凤鹏丽绿红纺经纬环联义荣"
-    "万圆团坝岭岗厂庐张后径总户户扬会业杨树乐汉渔汤炉墙狮画发卢码矿礼颖窑节筑级组维网纵织罗旧苏卫补许设谭贝货财贵宾贤赵车军轩农连"
-    "进达邮邓郑医钢锁镜钟闸阁陈陆队际双云电灵静顶顺馆驿鱼鸟麦黄斋弄刘吴孙冯围尔现竞术历峡岛屿币龚沈",
-)
-_DIGIT = {c: str(n) for n, group in enumerate(("〇零○", "一", "二两", "三", "四", "五", "六", "七", "八", "九"))
-          for c in group}  # fmt: skip
-_STEM = "甲乙丙丁戊己庚辛壬癸"
-
-# How a numbered part may be called, and what it is kept as.
-_KINDS = {
-    "支弄": "支弄", "弄": "弄", "巷": "巷", "条": "条", "号院": "号", "号楼": "栋", "号": "号", "栋": "栋", "幢": "栋",
-    "座": "栋", "#": "栋", "楼": "楼", "单元": "单元", "门": "单元", "层": "层", "室": "室", "户": "室", "院": "院",
-    "期": "期", "区": "区", "组": "组", "队": "队",
-}  # fmt: skip
-_MAY_BE_MISSING = ("单元", "层")
-_SUFFIX = "|".join(map(re.escape, sorted(_KINDS, key=len, reverse=True)))
-
-_NUMERAL = re.compile(rf"[〇零○一二两三四五六七八九十百]+(?={_SUFFIX})")
-_STEM_ALONE = re.compile(rf"(?<![\da-z])[{_STEM}](?=栋|幢|座|楼|单元|门|号楼)")
-_STEM_BEFORE = re.compile(rf"([{_STEM}])(\d+)(?=号)")
-_STEM_AFTER = re.compile(rf"(\d+)号([{_STEM}])(?!栋|幢|座|楼|单元|门)")
-_TRIPLE = re.compile(r"(?<![\d-])(\d+)-(\d+)-(\d+)$")
-_NUMBERED = re.compile(rf"([\da-z]+(?:-[\da-z]+)*[{_STEM}]?)(?:({_SUFFIX})|$)")
-_ROAD = re.compile(r".+?(?:路|街|大道|胡同|巷|弄)(?![口道路街])")
-
-_NOT_ROAD = r"(?:(?!路|街(?!道)|巷|弄|胡同|[\d-])[一-鿿])"
-_AREAS = (
-    ("country", re.compile(r"中国(?=.)")),
-    ("province", re.compile(rf"{_NOT_ROAD}{{2,7}}?(?:省|自治区|特别行政区)(?=.)")),
-    ("city", re.compile(rf"{_NOT_ROAD}{{2,6}}?(?:市(?![场民政花广])|自治州)(?=.)")),
-    ("district", re.compile(
-        rf"(?:浦东新区|滨海新区|{_NOT_ROAD}{{1,6}}?(?:(?<![小园校院厂社宅舍属新东西南北中苑期])区|县|旗))(?=.)"
-    )),
-    ("town", re.compile(rf"{_NOT_ROAD}{{1,8}}?(?:街道办事处|街道|地区|镇|乡)(?=.)")),
-    ("community", re.compile(rf"{_NOT_ROAD}{{1,10}}?(?:社区居委会|社区|居委会|居民委员会|村民委员会|村委会)(?=.)")),
-)  # fmt: skip
-_COMPARED_AREAS = ("city", "district", "town")
-_AREA_WORD = re.compile(r"(?:市|自治州|区|县|旗|街道办事处|街道|地区|镇|乡)$")
-
-
-class Address(NamedTuple):
-    """An address in parts.
-
-    `areas` are (kind, name); `names` are roads, estates and villages, each with how many numbered parts stand before
-    it; `numbers` are (kind, value) as written, from coarse to fine.
-    """
-
-    areas: tuple[tuple[str, str], ...]
-    names: dict[str, int]
-    numbers: tuple[Number, ...]
+_AREA_WORDS = {"city": "市", "district": "区", "town": "街道", "community": "社区"}
+_NOTHING = (0, 1, 0)
 
 
 class Match(NamedTuple):
-    """What an address was compared to: the row of the best house (-1 if none was taken), how, and its score."""
+    """What an address was compared to.
+
+    `row` of the house (-1 if none was taken), `how` (address, ambiguous, none), the `score` of the best, and the rows
+    of the `candidates` where it is ambiguous: the lowest :data:`CANDIDATES` + 1.
+    """
 
     row: int
     how: str
     score: float
+    candidates: tuple[int, ...] = ()
 
 
-def normalise(text: str) -> str:
-    """An address in one way of writing: half-width, lower case, simplified, numbers as digits, no blanks.
+class Matches(NamedTuple):
+    """The matches of many addresses: an array of each field of :class:`Match`; candidates are None or tuples."""
 
-    Examples
-    --------
-    >>> normalise("成府路２８號 三單元")
-    '成府路28号3单元'
-    >>> normalise("学院路甲5号"), normalise("学院路5号甲"), normalise("乙栋")
-    ('学院路5甲号', '学院路5甲号', '2栋')
-    """
-    text = unicodedata.normalize("NFKC", text).lower().translate(_SIMPLER)
-    text = re.sub(r"[‐‑‒–—―−~]", "-", text)
-    if re.search(r"[一-鿿]", text):
-        text = re.sub(r"[\s,.;:、，。；：·'\"()\[\]【】《》]+", "", text)
-    else:
-        text = re.sub(r"[\s,.;:]+", " ", text).strip()
-    text = text.replace("衚衕", "胡同")
-    text = _NUMERAL.sub(lambda m: _number(m[0]), text)
-    text = _STEM_ALONE.sub(lambda m: str(_STEM.index(m[0]) + 1), text)
-    text = _STEM_BEFORE.sub(r"\2\1", text)
-    text = _STEM_AFTER.sub(r"\1\2号", text)
-    return _TRIPLE.sub(r"\1栋\2单元\3室", text)
+    row: NDArray[np.int64]
+    how: NDArray[np.object_]
+    score: NDArray[np.float64]
+    candidates: NDArray[np.object_]
 
 
-def _number(numeral: str) -> str:
-    """Digits of a Chinese numeral up to 999, said (二十三) or spelt (一二〇三); else the numeral itself."""
-    if not set(numeral) & {"十", "百"}:
-        return "".join(_DIGIT[c] for c in numeral)
-    said = re.fullmatch(r"(?:(.)百)?零?(?:(.?)十)?(.?)", numeral)
-    if said is None or any(c in "十百" for c in "".join(filter(None, said.groups()))):
-        return numeral
-    hundreds, tens, ones = said.groups()
-    total = 100 * int(_DIGIT.get(hundreds or "", "0")) + int(_DIGIT.get(ones or "", "0"))
-    if tens is not None:
-        total += 10 * int(_DIGIT.get(tens, "1"))
-    return str(total)
+class Ranked(NamedTuple):
+    """How well a house fits: parts that are equal, their share of all, how many are written with the same word."""
+
+    equal: int
+    score: float
+    exact: int
+    row: int
 
 
-@lru_cache(maxsize=1 << 16)
 def parse(text: str) -> Address:
-    """Read an address into its parts.
-
-    Text without Chinese characters is kept whole, as one name: it equals only itself.
+    """Read an address into its parts. Nothing that was read is kept.
 
     Examples
     --------
     >>> address = parse("北京市海淀区成府路28号华清嘉园小区三号楼2单元301室")
+    >>> address.areas
+    (('city', '北京'), ('district', '海淀'))
     >>> address.names
     {'成府路': 0, '华清嘉园': 1}
     >>> address.numbers
     (('号', '28'), ('栋', '3'), ('单元', '2'), ('室', '301'))
+    >>> parse("12-14 Main Street, Unit 3")[1:3]
+    ({'main st': 0}, (('号', '12-14'), ('室', '3')))
     """
-    rest = normalise(text)
-    if not re.search(r"[一-鿿]", rest):
-        return Address((), {rest: 0} if rest else {}, ())
-    areas = []
-    for kind, pattern in _AREAS:
-        found = pattern.match(rest)
-        if found:
-            rest = rest[found.end() :]
-            if kind in _COMPARED_AREAS:
-                areas.append((kind, _AREA_WORD.sub("", found[0])))
-    names: dict[str, int] = {}
-    numbers: list[Number] = []
-    end = 0
-    for found in _NUMBERED.finditer(rest):
-        names |= dict.fromkeys(_names(rest[end : found.start()]), len(numbers))
-        end = found.end()
-        # A bare number at the end is the room after a numbered part, else the number in the street.
-        kind = _KINDS[found[2]] if found[2] else ("室" if numbers else "号")
-        number = (kind, _plain(found[1]))
-        while number in numbers:  # the same part once more is another part
-            number = (kind, number[1] + "'")
-        numbers.append(number)
-    names |= dict.fromkeys(_names(rest[end:]), len(numbers))
-    return Address(tuple(areas), names, tuple(numbers))
+    return _read(normalise(text))
 
 
-def _plain(value: str) -> str:
-    """A number without leading zeros."""
-    return re.sub(r"(?<!\d)0+(?=\d)", "", value)
+def _read(plain: str) -> Address:
+    return read_chinese(plain) if is_chinese(plain) else read_english(plain)
 
 
-def _names(text: str) -> list[str]:
-    """Roads, and what stands after the last of them: an estate or a village."""
-    names = []
-    while text:
-        road = _ROAD.match(text)
-        name = road[0] if road else text
-        text = text[len(name) :]
-        name = name.strip("-#")
-        if len(name) > 3:
-            name = name.removesuffix("小区")
-        if name:
-            names.append(name)
-    return names
+def text_of(address: Address) -> str:
+    """A Chinese address written out again from its parts; what it says is the same, whatever was written.
+
+    Examples
+    --------
+    >>> text_of(parse("海淀区成府路 二十八號 华清嘉园三号楼 301"))
+    '海淀区成府路28号华清嘉园3栋301室'
+    """
+    parts = [name + _AREA_WORDS[kind] for kind, name in address.areas]
+    for before in range(len(address.numbers) + 1):
+        parts += [name for name, at in address.names.items() if at == before]
+        if before < len(address.numbers):
+            parts.append(address.numbers[before][1].rstrip("'") + address.words[before])
+    return "".join(parts)
 
 
 def compare(given: Address, house: Address) -> float:
@@ -191,7 +119,9 @@ def compare(given: Address, house: Address) -> float:
         0 where a part differs, no name is shared, or the house is finer than what is given. Else the equal parts'
         share of all parts of both. Numbers given below the house's finest do not count: a house that is a whole
         building (3栋) fits all addresses in it (3栋2单元301室). Only units and floors, and what stands before the
-        last name that both have, may be missing on one side.
+        last name that both have, may be missing on one side. A house with a range of numbers (12-14号) fits each of
+        them. City, district and town part two addresses where they differ; a community that differs is a part that is
+        not equal, for people know the names of their communities badly.
 
     Examples
     --------
@@ -202,47 +132,45 @@ def compare(given: Address, house: Address) -> float:
     >>> compare(parse("华清嘉园3栋301室"), parse("成府路28号华清嘉园3栋301室"))
     0.6
     """
-    equal, parts = _equal_parts(given, house)
+    equal, parts, _ = _equal_parts(given, house, dict(house.areas))
     return equal / parts
 
 
-def _equal_parts(given: Address, house: Address) -> tuple[int, int]:
-    """How many parts are equal, of how many that count; (0, 1) where a part differs."""
-    nothing = 0, 1
-    areas = dict(house.areas)
-    if any(areas.get(kind, name) != name for kind, name in given.areas):
-        return nothing
+def _equal_parts(given: Address, house: Address, areas: Mapping[str, str]) -> tuple[int, int, int]:
+    """How many parts are equal, of how many that count, how many in the same words; (0, 1, 0) where a part differs."""
+    strange = [kind for kind, name in given.areas if areas.get(kind, name) != name]
+    if strange and strange != ["community"]:
+        return _NOTHING
     shared = given.names.keys() & house.names.keys()
     every = given.names.keys() | house.names.keys()
     if not shared or len(every) > max(len(given.names), len(house.names)):  # each has a name of its own
-        return nothing
-    head, tail = _split(given, shared)
-    house_head, house_tail = _split(house, shared)
+        return _NOTHING
+    house_numbers = _narrowed(house.numbers, given.numbers)
+    cut, house_cut = (max(one.names[name] for name in shared) for one in (given, house))
+    head, tail = given.numbers[:cut], given.numbers[cut:]
+    house_head, house_tail = house_numbers[:house_cut], house_numbers[house_cut:]
     if head and house_head and head != house_head:
-        return nothing
-    firm, house_firm = _firm(tail), _firm(house_tail)
-    if firm[: len(house_firm)] != house_firm or (house_tail and house_tail[-1] not in tail):
-        return nothing
-    for kind in _MAY_BE_MISSING:
-        loose, house_loose = ([n for n in numbers if n[0] == kind] for numbers in (tail, house_tail))
-        if loose and house_loose and loose[: len(house_loose)] != house_loose:
-            return nothing
+        return _NOTHING
+    house_firm = firm(house_tail)
+    if firm(tail)[: len(house_firm)] != house_firm or (house_tail and house_tail[-1] not in tail):
+        return _NOTHING
+    if not all(_agree(tail, house_tail, kind) for kind in MAY_BE_MISSING):
+        return _NOTHING
     if house_tail:
         tail = tail[: tail.index(house_tail[-1]) + 1]
     elif house.numbers:
         tail = ()
     equal = len(shared) + len(set(tail) & set(house_tail)) + (len(head) if head == house_head else 0)
-    return equal, len(every) + len({*tail, *house_tail}) + max(len(head), len(house_head))
+    parts = len(every) + len({*tail, *house_tail}) + max(len(head), len(house_head)) + len(strange)
+    same = {*zip(given.numbers, given.words, strict=True)} & {*zip(house.numbers, house.words, strict=True)}
+    return equal, parts, len({*given.numbers} & {*house.numbers}) + len(same)
 
 
-def _split(address: Address, shared: Iterable[str]) -> tuple[tuple[Number, ...], tuple[Number, ...]]:
-    """The numbers before the last shared name, and those after it."""
-    cut = max(address.names[name] for name in shared)
-    return address.numbers[:cut], address.numbers[cut:]
-
-
-def _firm(numbers: tuple[Number, ...]) -> tuple[Number, ...]:
-    return tuple(number for number in numbers if number[0] not in _MAY_BE_MISSING)
+def _narrowed(ranges: tuple[Number, ...], numbers: tuple[Number, ...]) -> tuple[Number, ...]:
+    """`ranges` with each range replaced by the one of `numbers` that lies in it."""
+    if not any("-" in value for _, value in ranges):
+        return ranges
+    return tuple(next((n for n in numbers if n in in_range(r)), r) if r not in numbers else r for r in ranges)
 
 
 class AddressIndex:
@@ -252,27 +180,60 @@ class AddressIndex:
     ----------
     addresses : iterable of str or None
         One for each house, in the order of the rows; houses without one are never found.
+    place : str
+        The areas that all these houses lie in (晴岚市渚南区望汀街道): an address that names another is not here.
+    estates : iterable of (str, str)
+        Name and address of housing estates: 望汀府4栋 is 兰桥路40弄4号 where 望汀府 is 兰桥路40弄.
+
+    Notes
+    -----
+    Nothing that is looked up is kept. The index is not changed by looking up, and can be shared by threads.
 
     Examples
     --------
     >>> index = AddressIndex(["成府路28号1单元101室", "成府路28号1单元102室"])
     >>> index.find("北京市成府路２８号一单元102")
-    Match(row=1, how='address', score=1.0)
-    >>> index.find("成府路28号").how, index.find("学院路5号").how
-    ('ambiguous', 'none')
+    Match(row=1, how='address', score=1.0, candidates=())
+    >>> index.find("成府路28号"), index.find("学院路5号").how
+    (Match(row=-1, how='ambiguous', score=0.0, candidates=(0, 1)), 'none')
     """
 
-    def __init__(self, addresses: Iterable[str | None]) -> None:
-        self._parsed: dict[int, Address] = {}
-        self._rows: dict[_Key, list[int]] = {}
-        self._known: set[tuple[str, Number | None]] = set()
+    def __init__(
+        self, addresses: Iterable[str | None], *, place: str = "", estates: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self._place = dict(_areas_of(normalise(place)))
+        rows, texts = [], []
         for row, text in enumerate(addresses):
-            if not isinstance(text, str) or not text.strip():
-                continue
-            parsed = self._parsed[row] = parse(text)
-            for name, before in parsed.names.items():
-                self._rows.setdefault((name, _firm(parsed.numbers[before:])), []).append(row)
-                self._known.update((name, number) for number in (None, *parsed.numbers))
+            if isinstance(text, str) and text.strip():
+                rows.append(row)
+                texts.append(text)
+        self._parsed: dict[int, Address] = dict(zip(rows, read_all(normalise_all(texts)), strict=True))
+        self._areas = {row: {**self._place, **dict(address.areas)} for row, address in self._parsed.items()}
+        self._names: set[str] = set()
+        self._rows: dict[_Key, list[int]] = {}
+        self._below: dict[tuple[str, Number | None], list[int]] = {}
+        for row, address in self._parsed.items():
+            self._add(row, address)
+        self._estates: dict[str, list[Address]] = {}
+        for estate, lane in estates:
+            self._add_estate(estate, lane)
+        self._exact = ExactAddresses(self._parsed)
+
+    def _add(self, row: int, address: Address) -> None:
+        for name, before in address.names.items():
+            self._names.add(name)
+            numbers = firm(address.numbers[before:])
+            for key in {numbers, *_in_ranges(numbers)}:
+                self._rows.setdefault((name, key), []).append(row)
+            for number in (None, *address.numbers, *chain.from_iterable(map(in_range, address.numbers))):
+                self._below.setdefault((name, number), []).append(row)
+
+    def _add_estate(self, name: str, address: str) -> None:
+        names, lane = split_names(normalise(name)), self._reread(parse(address), normalise(address))
+        if len(names) == 1 and lane.names and lane.numbers and names[0] not in lane.names:
+            known = self._estates.setdefault(names[0], [])
+            if lane not in known:
+                known.append(lane)
 
     def find(self, text: str) -> Match:
         """The house of an address.
@@ -280,41 +241,166 @@ class AddressIndex:
         Returns
         -------
         Match
-            `how` is "address" for one best house that fits well, "ambiguous" where several fit equally well or the
-            best fits weakly (row -1), "none" where nothing fits (row -1). The house with the most equal parts is best:
-            a finer one wins over the building that contains it.
+            `how` is "address" for one best house that fits well, "ambiguous" where several fit equally well, the best
+            fits weakly, or the address is coarser than the houses or lacks a part between (row -1), "none" where
+            nothing fits (row -1). The house with the most equal parts is best: a finer one wins over the building
+            that contains it.
         """
-        given = parse(text)
-        ranked = self.rank(given)
-        if not ranked:
-            finest = given.numbers[-1] if given.numbers else None
-            nearly = any((name, finest) in self._known for name in given.names)
-            return Match(-1, "ambiguous" if nearly else "none", 0.0)
-        best, score, row = ranked[0]
-        if score < WEAK_SCORE or (len(ranked) > 1 and ranked[1][:2] == (best, score)):
-            return Match(-1, "ambiguous", score)
-        return Match(row, "address", score)
+        return self._find(normalise(text))
 
-    def rank(self, given: Address) -> list[tuple[int, float, int]]:
-        """The houses that an address can mean: number of equal parts, score, row; the best first.
+    def find_all(self, texts: Sequence[str]) -> Matches:
+        """The houses of many addresses: as :meth:`find`, each distinct writing once.
+
+        Addresses whose parts are those of one house are looked up by their heads and tails; only the others are
+        compared part by part.
+
+        Examples
+        --------
+        >>> index = AddressIndex(["成府路28号", "成府路30号"])
+        >>> index.find_all(["成府路三十号", "海淀区成府路28号", "学院路5号"]).row.tolist()
+        [1, 0, -1]
+        """
+        which, distinct = pd.factorize(np.asarray(texts, dtype=object))
+        plain, written = pd.factorize(np.asarray(normalise_all(distinct.tolist()), dtype=object))
+        row, score = self._exact.find(written.tolist(), self._fit_areas, self._estates)
+        taken = (row >= 0) & (score >= WEAK_SCORE)
+        how = np.where(taken, "address", "none").astype(object)
+        candidates: NDArray[np.object_] = np.full(len(row), None, dtype=object)
+        for i in np.flatnonzero(~taken).tolist():
+            row[i], how[i], score[i], candidates[i] = self._find(written[i])
+        order = plain[which]
+        return Matches(row[order], how[order], score[order], candidates[order])
+
+    def rank(self, given: Address) -> list[Ranked]:
+        """The houses that an address can mean; the best first.
 
         Examples
         --------
         >>> index = AddressIndex(["成府路28号", "成府路28号1单元"])
-        >>> index.rank(parse("成府路28号1单元102"))
+        >>> [(r.equal, r.score, r.row) for r in index.rank(parse("成府路28号1单元102"))]
         [(3, 1.0, 1), (2, 1.0, 0)]
         """
         ranked = []
         for row in {row for key in _keys(given) for row in self._rows.get(key, ())}:
-            equal, parts = _equal_parts(given, self._parsed[row])
+            equal, parts, exact = _equal_parts(given, self._parsed[row], self._areas[row])
             if equal:
-                ranked.append((equal, equal / parts, row))
+                ranked.append(Ranked(equal, equal / parts, exact, row))
         return sorted(ranked, reverse=True)
+
+    def _find(self, plain: str) -> Match:
+        given = self._reread(_read(plain), plain)
+        readings, doubtful = self._readings(given)
+        best: dict[int, float] = {}
+        for reading in readings:
+            ranked = self.rank(reading)
+            best |= {r.row: r.score for r in ranked if r[:3] == ranked[0][:3]}
+        if not best:
+            near = sorted({row for reading in readings for row in self._near(reading)})
+            return Match(-1, "ambiguous" if near else "none", 0.0, tuple(near[: CANDIDATES + 1]))
+        score = max(best.values())
+        if len(best) > 1 or score < WEAK_SCORE or doubtful:
+            return Match(-1, "ambiguous", score, tuple(sorted(best)[: CANDIDATES + 1]))
+        return Match(next(iter(best)), "address", score)
+
+    def _reread(self, given: Address, plain: str) -> Address:
+        """`given`, read again where its first name is unknown and ends in one that is known, behind areas alone."""
+        if given.names and next(iter(given.names)) in self._names:
+            return given
+        if not is_chinese(plain):
+            return self._reread_street(given)
+        cut = head_length(plain)
+        head = plain[:cut]
+        for start in range(1, len(head)):
+            names = tuple(split_names(head[start:]))
+            if names and names[0] in self._names:
+                areas = only_areas(head[:start])
+                if areas is not None:
+                    return join(areas, names, read_tail(plain[cut:], on_road(names)))
+        return given
+
+    def _reread_street(self, given: Address) -> Address:
+        """A street without a word for street (Broadway) and the city behind it are read as one name: part them."""
+        words = next(iter(given.names), "").split(" ")
+        for end in range(len(words) - 1, 0, -1):
+            street, city = " ".join(words[:end]), read_english("1 x st " + " ".join(words[end:])).areas
+            if street in self._names and city:
+                return given._replace(areas=city, names={street: 0})
+        return given
+
+    def _readings(self, given: Address) -> tuple[list[Address], bool]:
+        """What an address can say: itself, and with each estate's name replaced by its lane; whether they differ."""
+        readings, doubtful = [given], False
+        for name in given.names.keys() & self._estates.keys():
+            others = {k: v for k, v in given.names.items() if k != name}
+            for lane in self._estates[name]:
+                if others and not others.keys() & lane.names.keys():
+                    continue
+                if firm(given.numbers)[: len(lane.numbers)] == lane.numbers and others:
+                    readings.append(given._replace(names=others))
+                elif others and any(kind == lane.numbers[0][0] for kind, _ in given.numbers[: given.names[name]]):
+                    doubtful = True
+                elif not set(lane.numbers) & set(given.numbers):
+                    numbers, words = lane.numbers + given.numbers, lane.words + given.words
+                    readings.append(Address(given.areas or lane.areas, lane.names, numbers, words))
+        return readings, doubtful
+
+    def _near(self, given: Address) -> list[int]:
+        """Houses in doubt: below a coarser address, with one part more in between, or each in a range of numbers."""
+        found: list[int] = []
+        wanted = firm(given.numbers)
+        for name in given.names:
+            # All of its numbers must be there: the rarest has the shortest list.
+            lists = (self._below.get((name, number), []) for number in (wanted or (None,)))
+            fitting = (row for row in min(lists, key=len) if self._may_be(given, wanted, row))
+            found += islice(fitting, CANDIDATES + 1)
+        for number in given.numbers:
+            for single in in_range(number):
+                one = given._replace(numbers=tuple(single if n == number else n for n in given.numbers))
+                found += [ranked.row for ranked in self.rank(one)]
+        return found
+
+    def _may_be(self, given: Address, wanted: tuple[Number, ...], row: int) -> bool:
+        house = self._parsed[row]
+        named = given.names.keys() <= house.names.keys() or (wanted and house.names.keys() <= given.names.keys())
+        if not named or self._strange(given.areas, row) or not _in_order(wanted, _narrowed(house.numbers, wanted)):
+            return False
+        return all(_agree(given.numbers, house.numbers, kind) for kind in MAY_BE_MISSING)
+
+    def _strange(self, areas: Iterable[Area], row: int) -> bool:
+        there = self._areas[row]
+        return any(there.get(kind, name) != name for kind, name in areas if kind != "community")
+
+    def _fit_areas(self, areas: tuple[Area, ...], row: int) -> bool:
+        there = self._areas[row]
+        return all(there.get(kind, name) == name for kind, name in areas)
+
+
+def _areas_of(place: str) -> tuple[Area, ...]:
+    return read_areas(place + "某")[0] if is_chinese(place) else read_english(f"1 any st, {place}").areas
+
+
+def _agree(given: Sequence[Number], house: Sequence[Number], kind: str) -> bool:
+    """Whether one of them lacks this kind of part, or all that is given is the house's."""
+    loose, house_loose = ([n for n in numbers if n[0] == kind] for numbers in (given, house))
+    return not loose or not house_loose or loose[: len(house_loose)] == house_loose
+
+
+def _in_order(wanted: Sequence[Number], numbers: Sequence[Number]) -> bool:
+    """Whether all of `wanted` are among `numbers`, in this order."""
+    rest = iter(numbers)
+    return all(number in rest for number in wanted)
 
 
 def _keys(given: Address) -> Iterator[_Key]:
     """Every name with every run of firm numbers after it: under one of these stands each house that can fit."""
     for name, before in given.names.items():
-        firm = _firm(given.numbers[before:])
-        for end in range(len(firm) + 1):
-            yield name, firm[:end]
+        numbers = firm(given.numbers[before:])
+        for end in range(len(numbers) + 1):
+            yield name, numbers[:end]
+
+
+def _in_ranges(numbers: tuple[Number, ...]) -> Iterator[tuple[Number, ...]]:
+    """The numbers with each range replaced by each number in it."""
+    for i, number in enumerate(numbers):
+        for single in in_range(number):
+            yield (*numbers[:i], single, *numbers[i + 1 :])

@@ -1,7 +1,8 @@
-"""House to grid, building to grid, each with how it was decided; households where nobody counted them."""
+"""House to grid, with how it was decided; and the list of houses that somebody should look at."""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import geopandas as gpd
@@ -11,44 +12,31 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs
-from gridgis.assign.shift import detect_shift, warn_of_shift
-from gridgis.errors import GeometryError, InputError, SchemaError
-from gridgis.locate import GridLocator
-from gridgis.profile import Profile
+from gridgis.assign.ready import HOW, ReadyGrids
+from gridgis.assign.shift import UNDO, detect_shift
+from gridgis.errors import GeometryError, GridgisWarning, InputError
 from gridgis.schema import codes_as_text, ids_of
 
-__all__ = [
-    "assign_buildings",
-    "assign_houses",
-    "detect_shift",
-    "estimate_households",
-    "houses_of_buildings",
-    "sorted_grids",
-    "warn_of_shift",
-]
-
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Texts = NDArray[np.object_]
 
-#: Values of `kind` (OSM's building=) in which people live; those of the first list are one household each.
-ONE_HOUSEHOLD = ("house", "detached", "semidetached_house")
-RESIDENTIAL = ("residential", "apartments", "dormitory", "terrace", *ONE_HOUSEHOLD, "住宅", "居民楼", "公寓", "宿舍")
-
-#: Shares of a building that differ by less count as equal: the lowest code wins.
-_EQUAL_SHARES = 1e-9
+#: What may be wrong with a house, the graver first.
+PROBLEMS = ("no place", "outside", "nearest", "overlap", "border")
 
 
-def assign_houses(houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame, *, within: float = 0.0) -> gpd.GeoDataFrame:
+def assign_houses(
+    houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | ReadyGrids, *, within: float = 0.0
+) -> gpd.GeoDataFrame:
     """The grid of each house.
 
     Parameters
     ----------
     houses : GeoDataFrame
         Points in any CRS; None and empty geometry is allowed (grid_how "none").
-    grids : GeoDataFrame
-        Valid polygons with `code`. Where they share a border or overlap, the lowest code (as text) wins.
+    grids : GeoDataFrame or ReadyGrids
+        Valid polygons with `code`. Where they share a border or overlap, the lowest code (as text) wins. A
+        :class:`~gridgis.assign.ready.ReadyGrids` made of them before is not made again.
     within : float
         Metres: a house outside all grids goes to the nearest one no further away than this.
 
@@ -68,6 +56,11 @@ def assign_houses(houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame, *, within: 
     InputError
         If `within` is not a number ≥ 0.
 
+    Warns
+    -----
+    GridgisWarning
+        Where houses lie in several grids at once, because these overlap.
+
     Notes
     -----
     Inside and border are decided in the CRS of the grids, exactly; distances are measured in the metric CRS of the
@@ -83,55 +76,39 @@ def assign_houses(houses: gpd.GeoDataFrame, grids: gpd.GeoDataFrame, *, within: 
     >>> assign_houses(houses, grids, within=3).grid.tolist()
     ['B', 'A', 'A']
     """
-    if not (np.isfinite(within) and within >= 0):
-        raise InputError("within must be metres ≥ 0", found=repr(within))
-    ground, codes = sorted_grids(grids)
-    x, y = _points_in(houses, ground)
-    locator = GridLocator(ground)
-    row = locator.locate(x, y)
-    how: Texts = np.full(len(houses), "none", dtype=object)
-    how[row >= 0] = "inside"
-    how[locator.on_border(x, y)] = "border"
-    distance = np.where(row >= 0, 0.0, np.nan)
-    outside = np.flatnonzero((row < 0) & np.isfinite(x) & np.isfinite(y))
-    if within > 0 and len(outside):
-        near, nearest, metres = _nearest(x[outside], y[outside], ground, within)
-        row[outside[near]], distance[outside[near]], how[outside[near]] = nearest, metres, "nearest"
+    check_within(within)
+    ground = ReadyGrids.of(grids)
+    x, y = points_in(houses, ground)
+    placed = ground.place(x, y, within=within)
+    twice = ground.claimed_twice(x, y)
+    if twice.any():
+        warnings.warn(
+            f"{int(twice.sum())} houses lie in several grids at once, because the grids overlap; the lowest code has "
+            "them. gridgis validate lists the overlaps, gridgis repair mends them.",
+            GridgisWarning,
+            stacklevel=2,
+        )
     out = houses.copy()
-    out["grid"] = _coded(codes, row, out.index)
-    out["grid_how"] = pd.Series(how, index=out.index, dtype=object)
-    out["grid_distance_m"] = distance
+    out["grid"] = pd.Series(ground.coded(placed.row), index=out.index, dtype=object)
+    out["grid_how"] = pd.Series(HOW[placed.how], index=out.index, dtype=object)
+    out["grid_distance_m"] = placed.metres
     out.attrs["parameters"] = {**out.attrs.get("parameters", {}), "within_m": float(within)}
     return out
 
 
-def sorted_grids(grids: gpd.GeoDataFrame) -> tuple[gpd.GeoDataFrame, Texts]:
-    """Grids sorted by code as text, so that the lowest code wins; and those codes. Checked: codes, CRS, validity."""
-    if "code" not in grids.columns:
-        raise SchemaError("grids need the column 'code'", found=", ".join(map(repr, map(str, grids.columns))))
-    if len(grids) == 0:
-        raise SchemaError("there are no grids", wanted="at least one")
-    crs.require_crs(grids, "grids")
-    codes = codes_as_text(grids["code"]).to_numpy(dtype=object)
-    missing = np.array([code is None for code in codes])
-    if missing.any():
-        raise SchemaError("grids without a code", ids=ids_of(grids, missing, None))
-    flawed = ~shapely.is_valid(grids.geometry.array) & ~shapely.is_missing(grids.geometry.array)
-    if flawed.any():
-        raise GeometryError(
-            "grids whose polygons are not valid", ids=ids_of(grids, flawed, "code"), remedy="Run gridgis validate."
-        )
-    order = np.argsort(codes, kind="stable")
-    return grids.iloc[order], codes[order]
+def check_within(within: float) -> None:
+    """Raise :class:`InputError` if `within` is not a finite number of metres, 0 or more."""
+    if not (np.isfinite(within) and within >= 0):
+        raise InputError("within must be metres ≥ 0", found=repr(within))
 
 
-def _points_in(houses: gpd.GeoDataFrame, ground: gpd.GeoDataFrame) -> tuple[Floats, Floats]:
+def points_in(houses: gpd.GeoDataFrame, ground: ReadyGrids) -> tuple[Floats, Floats]:
     """x and y of the houses in the CRS of the grids; NaN where a house has no place."""
     if not isinstance(houses, gpd.GeoDataFrame):
         raise GeometryError(
             "houses need a place", found="a table without geometry", wanted="points, or the columns lon and lat"
         )
-    source, target = crs.require_crs(houses, "houses"), crs.require_crs(ground, "grids")
+    source = crs.require_crs(houses, "houses")
     points = np.asarray(houses.geometry.array, dtype=object)
     wrong = ~shapely.is_missing(points) & (shapely.get_type_id(points) != 0)
     if wrong.any():
@@ -143,204 +120,111 @@ def _points_in(houses: gpd.GeoDataFrame, ground: gpd.GeoDataFrame) -> tuple[Floa
     x, y = np.full(len(points), np.nan), np.full(len(points), np.nan)
     placed = ~(shapely.is_missing(points) | shapely.is_empty(points))
     x[placed], y[placed] = shapely.get_x(points[placed]), shapely.get_y(points[placed])
-    if source != target:
-        x, y = crs.transformer(source, target).transform(x, y)
+    if source != ground.crs:
+        x, y = crs.transformer(source, ground.crs).transform(x, y)
     return x, y
 
 
-def _nearest(x: Floats, y: Floats, ground: gpd.GeoDataFrame, within: float) -> tuple[Ints, Ints, Floats]:
-    """Which of the points are near a grid, its row (the lowest of equally near ones), and metres to it."""
-    metric = crs.metric_crs(ground)
-    source = crs.require_crs(ground)
-    shapes = crs.project(np.asarray(ground.geometry.array, dtype=object), source, metric)
-    points = crs.project(shapely.points(x, y), source, metric)
-    points[~np.isfinite(shapely.get_x(points) + shapely.get_y(points))] = None  # beyond what the CRS can hold
-    tree = shapely.STRtree(shapes)
-    (near, row), metres = tree.query_nearest(points, max_distance=within * (1 + 1e-9), return_distance=True)
-    order = np.lexsort((row, near))
-    near, row, metres = near[order], row[order], metres[order]
-    first = np.flatnonzero((np.diff(near, prepend=-1) > 0) & (metres <= within))
-    return near[first], row[first], metres[first]
+# --- what somebody should look at -----------------------------------------------------------------------------------
 
 
-def _coded(codes: Texts, row: Ints, index: pd.Index) -> pd.Series:
-    return pd.Series(np.append(codes, np.array([None]))[row], index=index, dtype=object)
-
-
-# --- building to grid -------------------------------------------------------------------------------------
-
-
-def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """The grid that holds the larger share of each building's footprint.
+def house_problems(
+    placed: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | ReadyGrids, told: dict[str, Any] | None = None
+) -> gpd.GeoDataFrame:
+    """The houses that somebody should look at: on a border, outside, without a place, in grids that overlap.
 
     Parameters
     ----------
-    buildings : GeoDataFrame
-        Polygons in any CRS. Footprints that are not valid are measured as ``shapely.make_valid`` mends them.
-    grids : GeoDataFrame
-        Valid polygons with `code`.
+    placed : GeoDataFrame
+        What :func:`assign_houses` gave.
+    grids : GeoDataFrame or ReadyGrids
+        The same grids.
+    told : dict, optional
+        What :func:`~gridgis.assign.shift.detect_shift` told of these houses, if it was asked before.
 
     Returns
     -------
     GeoDataFrame
-        `buildings` with ``grid`` (code or None), ``grid_share`` (fraction of the footprint in that grid, by area in
-        metres; NaN for none) and ``grid_how``: inside (wholly in the grid), border (across a border or the outline),
-        none. Shares that differ by less than 1e-9 are equal: the lowest code wins. The same index.
+        One row for each such house, in the order of `placed`: ``code`` (or the row's number from 1 where houses have
+        none), ``problem`` (one of :data:`PROBLEMS`: "no place", "outside", "nearest": outside and given to the nearest
+        grid, "overlap", "border"), ``grids`` (on a border and in overlaps all grids that have the point, else the
+        nearest), ``distance_m`` (how far outside, 0 on borders, NaN without a place), ``hint`` and the geometry.
+        ``hint`` is "swapped" where latitude and longitude changed about would be inside, "gcj02" or "bd09" where all
+        houses tell of that shift and this one would be inside without it; else None. Nothing is mended.
 
-    Raises
-    ------
-    SchemaError, GeometryError, CRSError
-        As :func:`assign_houses`.
+    Examples
+    --------
+    >>> import geopandas as gpd, shapely
+    >>> grids = gpd.GeoDataFrame({"code": ["A"]}, geometry=[shapely.box(116, 39, 116.1, 39.1)], crs=4326)
+    >>> houses = gpd.GeoDataFrame({"code": ["1", "2"]}, geometry=gpd.points_from_xy([116.05, 39.05], [39.05, 116.05]),
+    ...                           crs=4326)
+    >>> house_problems(assign_houses(houses, grids), grids)[["code", "problem", "hint"]].values.tolist()
+    [['2', 'outside', 'swapped']]
     """
-    ground, codes = sorted_grids(grids)
-    source, target = crs.require_crs(buildings, "buildings"), crs.require_crs(ground)
-    shapes = crs.project(np.array(buildings.geometry.array, dtype=object), source, target)
-    broken = ~shapely.is_valid(shapes) & ~shapely.is_missing(shapes)
-    if broken.any():
-        shapes[broken] = shapely.make_valid(shapes[broken], method="structure")
-    row, share = _larger_shares(shapes, ground)
-    out = buildings.copy()
-    out["grid"] = _coded(codes, row, out.index)
-    out["grid_share"] = share
-    how = np.select([row < 0, share >= 1 - _EQUAL_SHARES], ["none", "inside"], "border")
-    out["grid_how"] = pd.Series(how.astype(object), index=out.index, dtype=object)
-    return out
-
-
-def _larger_shares(shapes: NDArray[Any], ground: gpd.GeoDataFrame) -> tuple[Ints, Floats]:
-    """Row of the grid with the larger share of each shape (-1: none), and that share."""
-    areas = np.asarray(ground.geometry.array, dtype=object)
-    building, row = shapely.STRtree(areas).query(shapes, predicate="intersects")
-    share = np.ones(len(row))
-    # Only what lies in several grids, or sticks out of its one, has to be cut.
-    cut = np.bincount(building, minlength=len(shapes))[building] > 1
-    alone = np.flatnonzero(~cut)
-    grids = shapely.force_2d(areas)
-    shapely.prepare(grids)
-    cut[alone] = ~shapely.covers(grids[row[alone]], shapes[building[alone]])
-    cut = np.flatnonzero(cut)
-    if len(cut):
-        pieces = shapely.intersection(shapes[building[cut]], areas[row[cut]])
-        source, metric = crs.require_crs(ground), crs.metric_crs(ground)
-        whole = shapely.area(crs.project(shapes[building[cut]], source, metric))
-        part = shapely.area(crs.project(pieces, source, metric))
-        share[cut] = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-    best_row, best = np.full(len(shapes), -1, dtype=np.int64), np.full(len(shapes), np.nan)
-    order = np.lexsort((row, -np.round(share / _EQUAL_SHARES), building))
-    order = order[share[order] > 0]
-    first = order[np.flatnonzero(np.diff(building[order], prepend=-1))]
-    best_row[building[first]], best[building[first]] = row[first], np.minimum(share[first], 1.0)
-    return best_row, best
-
-
-# --- households where nobody counted them -----------------------------------------------------------------
-
-
-def estimate_households(buildings: gpd.GeoDataFrame, profile: Profile) -> gpd.GeoDataFrame:
-    """Households of residential buildings where nobody counted them, each flagged as an estimate.
-
-    Parameters
-    ----------
-    buildings : GeoDataFrame
-        Polygons with `kind` (values of OSM's ``building=``, any case) and, where known, `levels` and `households`.
-    profile : Profile
-        Its parameters m2_per_household (floor area, m²) and storeys_default (where no levels are tagged) are used.
-
-    Returns
-    -------
-    GeoDataFrame
-        `buildings` with ``households`` (Int64) and ``estimated`` (bool). Counted households stay as they are, not
-        estimated; so do estimates made before. Residential buildings (:data:`RESIDENTIAL`) without a count get
-        footprint × levels ÷ m2_per_household, rounded, at least 1; a house, detached or semi-detached house gets 1.
-        All others have none (missing): a building of unknown use is not taken for a home.
-        ``attrs["parameters"]`` carries the parameters.
-
-    Raises
-    ------
-    CRSError
-        If the CRS is missing.
-    InputError
-        If m2_per_household is 0.
-
-    Notes
-    -----
-    Dormitories count by floor area as apartments do, though a register may book one as a single collective
-    household: what a grid has to carry is people, and one such room for each m2_per_household is the nearer guess.
-    """
-    parameters = profile.parameters
-    if parameters.m2_per_household <= 0:
-        raise InputError("m2_per_household must be above 0", source=f"profile {profile.name}")
-    out = buildings.copy()
-    counted = _numbers(out, "households")
-    kind = [str(k).strip().lower() for k in out["kind"]] if "kind" in out.columns else [""] * len(out)
-    levels = _numbers(out, "levels")
-    levels = np.where(levels > 0, levels, parameters.storeys_default)
-    households = np.maximum(np.rint(_footprints(out) * levels / parameters.m2_per_household), 1.0)
-    households[np.isin(kind, ONE_HOUSEHOLD)] = 1.0
-    guess = np.isnan(counted) & np.isin(kind, RESIDENTIAL) & ~np.isnan(households)
-    before = out["estimated"].eq(True).to_numpy(dtype=bool) if "estimated" in out.columns else np.zeros(len(out), bool)
-    out["households"] = pd.Series(np.where(guess, households, counted), index=out.index).astype("Int64")
-    out["estimated"] = guess | (before & ~np.isnan(counted))
-    used = parameters.as_dict("m2_per_household", "storeys_default")
-    out.attrs["parameters"] = {**out.attrs.get("parameters", {}), **used}
-    return out
-
-
-def _numbers(frame: pd.DataFrame, column: str) -> Floats:
-    if column not in frame.columns:
-        return np.full(len(frame), np.nan)
-    numbers = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    return np.asarray(numbers, dtype=float)
-
-
-def _footprints(buildings: gpd.GeoDataFrame) -> Floats:
-    """Footprints in m²; NaN where there is no geometry."""
-    shapes = np.asarray(buildings.geometry.array, dtype=object)
-    source = crs.require_crs(buildings, "buildings")
-    missing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
-    if missing.all():
-        return np.full(len(shapes), np.nan)
-    return np.where(missing, np.nan, shapely.area(crs.project(shapes, source, crs.metric_crs(buildings))))
-
-
-def houses_of_buildings(buildings: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    """One house for each building with households: a point surely inside the footprint.
-
-    Parameters
-    ----------
-    buildings : GeoDataFrame
-        Polygons with `code` and `households` (and `address`, `estimated` where known).
-
-    Returns
-    -------
-    GeoDataFrame
-        code and building (the building's code), address, households (int64), estimated (bool), geometry (points in
-        the CRS of `buildings`). The index of the buildings kept.
-
-    Raises
-    ------
-    SchemaError
-        If there is no column `code` or `households`.
-    """
-    lacking = [name for name in ("code", "households") if name not in buildings.columns]
-    if lacking:
-        raise SchemaError(
-            f"buildings need the column {', '.join(map(repr, lacking))}", remedy="Count or estimate households first."
-        )
-    shapes = np.asarray(buildings.geometry.array, dtype=object)
-    placed = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    homes = buildings[(_numbers(buildings, "households") > 0) & placed]
-    code = codes_as_text(homes["code"])
-    nothing = pd.Series(None, index=homes.index, dtype=object)
-    shapes = np.asarray(homes.geometry.array, dtype=object)
-    shapes = np.where(shapely.is_valid(shapes), shapes, shapely.make_valid(shapes, method="structure"))
-    return gpd.GeoDataFrame(
+    ground = ReadyGrids.of(grids)
+    x, y = points_in(placed, ground)
+    there = np.isfinite(x) & np.isfinite(y)
+    shapes = np.asarray(placed.geometry.array, dtype=object)
+    given = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
+    how = placed["grid_how"].to_numpy(dtype=object)
+    problem: Texts = np.full(len(placed), None, dtype=object)
+    problem[how == "border"] = "border"
+    problem[ground.claimed_twice(x, y)] = "overlap"
+    problem[how == "nearest"] = "nearest"
+    problem[how == "none"] = np.where(given[how == "none"], "outside", "no place")
+    names, metres = _grids_and_metres(ground, x, y, np.isin(problem, ("border", "overlap")), there)
+    rows = np.flatnonzero(problem != None)  # noqa: E711  an array of objects
+    out = gpd.GeoDataFrame(
         {
-            "code": code,
-            "building": code,
-            "address": homes["address"] if "address" in homes.columns else nothing,
-            "households": homes["households"].astype("int64"),
-            "estimated": homes["estimated"].eq(True) if "estimated" in homes.columns else False,
+            "code": _codes(placed)[rows],
+            "problem": problem[rows],
+            "grids": pd.Series(names[rows], dtype=object),
+            "distance_m": metres[rows],
+            "hint": pd.Series(_hints(placed, ground, problem, told)[rows], dtype=object),
         },
-        geometry=gpd.GeoSeries(shapely.point_on_surface(shapes), index=homes.index, crs=homes.crs),
+        geometry=shapes[rows],
+        crs=placed.crs,
     )
+    out.attrs["parameters"] = dict(placed.attrs.get("parameters", {}))
+    return out
+
+
+def _codes(houses: pd.DataFrame) -> Texts:
+    numbers: Texts = np.array([str(n) for n in range(1, len(houses) + 1)], dtype=object)
+    if "code" not in houses.columns:
+        return numbers
+    codes = codes_as_text(houses["code"]).to_numpy(dtype=object)
+    return np.where(pd.isna(codes), numbers, codes).astype(object)
+
+
+def _grids_and_metres(ground: ReadyGrids, x: Floats, y: Floats, shared: Bools, there: Bools) -> tuple[Texts, Floats]:
+    """All grids of points that several have, the nearest of those outside; and metres to it."""
+    names: Texts = np.full(len(x), None, dtype=object)
+    metres = np.full(len(x), np.nan)
+    at = np.flatnonzero(shared)
+    metres[at] = 0.0
+    point, row = ground.locator.candidates(x[at], y[at])
+    several = pd.Series(ground.codes[row]).groupby(point).agg(";".join)
+    names[at[several.index.to_numpy(dtype=np.int64)]] = several.to_numpy(dtype=object)
+    outside = np.flatnonzero(there & (ground.locator.locate(x, y) < 0))
+    near, row, away = ground.nearest(x[outside], y[outside])
+    names[outside[near]], metres[outside[near]] = ground.codes[row], away
+    return names, metres
+
+
+def _hints(houses: gpd.GeoDataFrame, ground: ReadyGrids, problem: Texts, told: dict[str, Any] | None) -> Texts:
+    """What would bring each house inside: see :func:`house_problems`."""
+    hints: Texts = np.full(len(houses), None, dtype=object)
+    outside = np.flatnonzero(np.isin(problem, ("outside", "nearest")))
+    source = crs.require_crs(houses)
+    if len(outside) == 0:
+        return hints
+    told = told or detect_shift(houses, ground)
+    points = crs.project(np.asarray(houses.geometry.array, dtype=object)[outside], source, crs.WGS84)
+    lon, lat = shapely.get_x(points), shapely.get_y(points)
+    ways = [told["datum"]] if told is not None else []
+    for datum in dict.fromkeys([*ways, *(["swapped"] if source.is_geographic else [])]):
+        x, y = crs.transformer(crs.WGS84, ground.crs).transform(*UNDO[datum](lon, lat))
+        free = np.array([hint is None for hint in hints[outside]])
+        hints[outside[free & (ground.locator.locate(x, y) >= 0)]] = datum
+    return hints

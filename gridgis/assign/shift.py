@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import geopandas as gpd
@@ -12,17 +13,25 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs
+from gridgis.assign.ready import ReadyGrids
 from gridgis.errors import GridgisWarning
 from gridgis.locate import GridLocator
 
 Floats = NDArray[np.float64]
+
+#: Longitude and latitude as they would be if the shift that a name stands for is undone.
+UNDO: dict[str, Callable[[Floats, Floats], tuple[Floats, Floats]]] = {
+    "gcj02": crs.gcj02_to_wgs84,
+    "bd09": crs.bd09_to_wgs84,
+    "swapped": lambda lon, lat: (lat, lon),
+}
 
 # What it takes to tell: houses and share gained, share inside after it, share of those outside that may be left.
 _LEAST_HOUSES, _LEAST_GAIN, _LEAST_SHARE, _MOST_LEFT = 5, 0.05, 0.8, 0.5
 _SAMPLE = 20_000
 
 
-def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> dict[str, Any] | None:
+def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | ReadyGrids) -> dict[str, Any] | None:
     """Whether houses lie off the boundary by a tell-tale shift: GCJ-02 or BD-09 read as WGS 84, or
     latitude taken for longitude.
 
@@ -30,7 +39,7 @@ def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> dict[s
     ----------
     houses : GeoDataFrame
         Points; at most 20,000 of them, evenly taken, are looked at.
-    boundary : GeoDataFrame
+    boundary : GeoDataFrame or ReadyGrids
         Polygons where the houses should lie: a boundary, units or grids.
 
     Returns
@@ -51,8 +60,9 @@ def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> dict[s
     lon, lat = _degrees(houses)
     if len(lon) < _LEAST_HOUSES:
         return None
-    locator = GridLocator(boundary)
-    to_boundary = crs.transformer(crs.WGS84, crs.require_crs(boundary, "boundary"))
+    ready = isinstance(boundary, ReadyGrids)
+    locator = boundary.locator if ready else GridLocator(boundary)
+    to_boundary = crs.transformer(crs.WGS84, boundary.crs if ready else crs.require_crs(boundary, "boundary"))
 
     def outside(x: Floats, y: Floats) -> int:
         return int((locator.locate(*to_boundary.transform(x, y)) < 0).sum())
@@ -60,9 +70,8 @@ def detect_shift(houses: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame) -> dict[s
     given = outside(lon, lat)
     if given < _LEAST_HOUSES:
         return None
-    mended = {"gcj02": crs.gcj02_to_wgs84(lon, lat), "bd09": crs.bd09_to_wgs84(lon, lat)}
-    if crs.require_crs(houses).is_geographic:
-        mended["swapped"] = (lat, lon)
+    degrees = crs.require_crs(houses).is_geographic
+    mended = {datum: undo(lon, lat) for datum, undo in UNDO.items() if degrees or datum != "swapped"}
     left = {datum: outside(*xy) for datum, xy in mended.items()}
     datum = min(left, key=lambda name: left[name])
     x, y = mended[datum]
@@ -91,16 +100,18 @@ def _degrees(houses: gpd.GeoDataFrame) -> tuple[Floats, Floats]:
     return shapely.get_x(points), shapely.get_y(points)
 
 
-def warn_of_shift(houses: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame, source: object = None) -> None:
+def warn_of_shift(
+    houses: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame | ReadyGrids, source: object = None
+) -> dict[str, Any] | None:
     """Warn (:class:`GridgisWarning`) where :func:`detect_shift` tells something; `source` names the houses' file.
 
-    Nothing happens where there are no houses or they have no geometry.
+    Returns what was told. Nothing happens where there are no houses or they have no geometry.
     """
     if not isinstance(houses, gpd.GeoDataFrame):
-        return
+        return None
     told = detect_shift(houses, boundary)
     if told is None:
-        return
+        return None
     name = {"gcj02": "GCJ-02 read as WGS 84", "bd09": "BD-09 read as WGS 84", "swapped": "latitude taken for longitude"}
     warnings.warn(
         f"{source or 'houses'}: only {told['share_given']:.0%} of {told['houses']} houses lie inside the boundary, "
@@ -109,3 +120,4 @@ def warn_of_shift(houses: gpd.GeoDataFrame | None, boundary: gpd.GeoDataFrame, s
         GridgisWarning,
         stacklevel=2,
     )
+    return told

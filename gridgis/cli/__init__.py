@@ -26,6 +26,7 @@ _COMMANDS = {
     "estimate": "估算居民楼户数。Estimate households of residential buildings.",
     "blocks": "切分街坊。Cut the ground into blocks.",
     "partition": "均衡划分网格。Share blocks out into grids of even load.",
+    "rebalance": "只重划几个网格。Share some grids of a plan out anew, leave the others.",
     "validate": "检查铺满、无重叠。Check that grids tile the ground.",
     "repair": "修补重叠、空隙、越界。Mend overlaps, gaps, what lies outside.",
     "adopt": "现有网格变成街坊方案。Make a plan of blocks out of grids that exist.",

@@ -1,7 +1,8 @@
-"""gridgis describe: bounds text, border share, load, compactness."""
+"""gridgis describe: bounds text, border on barriers, load, compactness."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,20 +32,29 @@ def command(
 ) -> None:
     """写出每个网格的四至、沿路比例、负荷与紧凑度。
 
-    Bounds text (四至), share of border on strong barriers, load and compactness of each grid.
+    Bounds text (四至), border on each class of barrier, what cuts through, load and compactness of each grid.
     """
     from gridgis.files import write
     from gridgis.plan.bounds import describe
     from gridgis.profile import Profile
 
-    result = describe(
-        options.read_place(grids, "grid", crs=crs, datum=datum, rename=options.renaming(renames)),
-        options.read_place(barriers, "barrier", crs=crs),
-        profile=None if profile is None else Profile.load(profile),
-        units=options.read_optional(units, "unit", crs=crs),
-        houses=options.read_optional(houses, "house", crs=crs),
-    )
+    table = options.read_place(grids, "grid", crs=crs, datum=datum, rename=options.renaming(renames))
+    lines = options.read_place(barriers, "barrier", crs=crs)
+    wanted = None if profile is None else Profile.load(profile)
+    communities = options.read_optional(units, "unit", crs=crs)
+    lived = options.read_optional(houses, "house", crs=crs)
+    with options.naming(grids=grids, barriers=barriers, units=units, houses=houses):
+        result = describe(table, lines, profile=wanted, units=communities, houses=lived)
     write(result, output)
-    rows = [(r["code"], r["bounds_text"]) for _, r in result.iterrows()]
-    options.echo_table("四至 bounds", ["网格 grid", "四至 bounds text"], rows)
+    rows = [
+        (r["code"], r["bounds_text"], _share(r["road_share"]), f"{r['compactness']:.2f}", r["cut_through"])
+        for _, r in result.iterrows()
+    ]
+    heads = ["网格 grid", "四至 bounds text", "沿干道 on strong barriers", "紧凑度 compactness", "穿过 cut through by"]
+    options.echo_table("四至与边界 bounds and borders", heads, rows)
+    click.echo(f"参数 parameters: {result.attrs['parameters']}")
     options.echo_written(output)
+
+
+def _share(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.0%}"

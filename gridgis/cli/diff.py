@@ -53,6 +53,9 @@ def _echo(summary: dict[str, Any]) -> None:
     ):
         codes = summary[status]
         click.echo(f"{title}: {len(codes)}{'' if status == 'kept' or not codes else f'（{_few(codes)}）'}")
+    if summary["recoded"]:
+        pairs = [f"{pair['from']} → {pair['to']}" for pair in summary["recoded"]]
+        click.echo(f"只换编码 only recoded: {len(pairs)}（{_few(pairs)}）")
     click.echo(f"换格面积 ground moved: {summary['ground_moved_m2']:,.0f} m²")
     click.echo(
         f"不再覆盖 left: {summary['ground_left_m2']:,.0f} m²    新覆盖 added: {summary['ground_added_m2']:,.0f} m²"

@@ -22,7 +22,7 @@ def command(
 
     Households of residential buildings where nobody counted them, each flagged as an estimate.
     """
-    from gridgis.assign.houses import estimate_households
+    from gridgis.assign.estimate import estimate_households
     from gridgis.files import write
     from gridgis.profile import Profile
 

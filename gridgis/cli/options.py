@@ -110,6 +110,18 @@ def echo_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     Console(highlight=False, markup=False, width=width).print(table)
 
 
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr; call what it yields with how much is done, and of how much."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def echo_written(paths: Path | Iterable[Path]) -> None:
     """Say on stderr what was written."""
     for path in [paths] if isinstance(paths, Path) else paths:

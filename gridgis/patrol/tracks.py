@@ -32,6 +32,7 @@ _CLEAN = ("kept", "why", "session", "date", "segment", "moving")
 
 PATROL_COLUMNS = [
     "staff", "patrol", "grid", "date", "start", "end", "minutes", "raw_m", "cleaned_m", "inside_m", "inside_min",
+    "outside_m", "outside_min",
 ]  # fmt: skip
 
 
@@ -60,7 +61,8 @@ def clean_tracks(fixes: pd.DataFrame, parameters: Parameters = DEFAULTS) -> pd.D
         - moving (bool): the fix is a vertex of the cleaned line, from which distances are measured. Wandering within
           `dead_band_m` is no walking.
 
-        ``attrs`` holds `dropped` (count by reason), `counts` and `parameters`.
+        ``attrs`` holds `dropped` (count by reason), `counts` (among them the gaps over which no line is drawn, and
+        the fixes that lay still or drifted within the dead-band) and `parameters`.
 
     Raises
     ------
@@ -109,7 +111,9 @@ def clean_tracks(fixes: pd.DataFrame, parameters: Parameters = DEFAULTS) -> pd.D
             "out of order": disorder,
             "sessions": sessions,
             "segments": pieces,
+            "gaps": int(((np.diff(seconds) > parameters.gap_s) & (np.diff(session[usable]) == 0)).sum()),
             "vertices": int(moving.sum()),
+            "within dead band": int((reason < 0).sum() - moving.sum()),
         },
         "parameters": parameters.as_dict(
             "gap_s", "max_speed_mps", "dead_band_m", "timezone", "max_accuracy_m", "session_gap_s"
@@ -148,7 +152,8 @@ def patrols(
         - minutes: time between kept fixes, gaps left out;
         - raw_m, cleaned_m: metres of the line as recorded and as cleaned. Rules are measured by the cleaned one;
         - inside_m, inside_min: of the cleaned line, inside the grid, its border included; NaN where there is no grid
-          because nobody is posted.
+          because nobody is posted;
+        - outside_m, outside_min: the rest of cleaned_m and minutes.
 
         ``attrs["parameters"]`` are those of the cleaning; ``attrs["dropped"]`` and ``attrs["counts"]`` likewise.
 
@@ -186,9 +191,38 @@ def patrols(
     if postings is None:
         out[["inside_m", "inside_min"]] = out[["inside_m", "inside_min"]].fillna(0.0)
     out["grid"] = out["grid"].astype(object).where(out["grid"].notna(), None)
+    # Sums of the same steps in another order: what is left of rounding is nothing.
+    out["outside_m"] = (out["cleaned_m"] - out["inside_m"]).where(lambda rest: ~(rest < 1e-6), 0.0)
+    out["outside_min"] = (out["minutes"] - out["inside_min"]).where(lambda rest: ~(rest < 1e-9), 0.0)
     out = out.sort_values(["staff", "start"], kind="stable", ignore_index=True)[PATROL_COLUMNS]
     out.attrs = dict(clean.attrs)
     return out
+
+
+def on_duty(staff: pd.Series, date: pd.Series, postings: pd.DataFrame) -> pd.Series:
+    """Whether each of some staff had a posting on a day; missing ends of a posting are open.
+
+    Examples
+    --------
+    >>> postings = pd.DataFrame({"staff": ["w1"], "from": [pd.Timestamp("2026-03-02")], "to": [pd.NaT]})
+    >>> days = pd.Series(pd.to_datetime(["2026-03-01", "2026-03-02", "2026-03-02"]))
+    >>> on_duty(pd.Series(["w1", "w1", "w2"]), days, postings).tolist()
+    [False, True, False]
+    """
+    asked = pd.DataFrame({"row": np.arange(len(staff)), "staff": staff.astype(str).to_numpy(dtype=object)})
+    asked["date"] = date.to_numpy()
+    pairs = asked.merge(_spans(postings), on="staff")
+    held = pairs.loc[~(pairs["from"] > pairs["date"]) & ~(pairs["to"] < pairs["date"]), "row"]
+    return pd.Series(np.isin(asked["row"], held), index=staff.index)
+
+
+def _spans(postings: pd.DataFrame) -> pd.DataFrame:
+    """staff, from, to of each posting."""
+    table = pd.DataFrame({"staff": postings["staff"].astype(str).to_numpy(dtype=object)})
+    for name in ("from", "to"):
+        given = postings[name] if name in postings.columns else pd.Series(pd.NaT, index=postings.index)
+        table[name] = pd.to_datetime(given).to_numpy(dtype="datetime64[us]")
+    return table
 
 
 def cleaned(fixes: pd.DataFrame, parameters: Parameters) -> pd.DataFrame:
@@ -320,10 +354,7 @@ def _posted(out: pd.DataFrame, postings: pd.DataFrame, codes: pd.Series) -> pd.D
     unknown = sorted(set(postings["grid"].astype(str)[np.isnan(where)]))
     if unknown:
         _warn_unknown(unknown)
-    table = pd.DataFrame({"staff": postings["staff"].astype(str).to_numpy(dtype=object), "place": where})
-    for name in ("from", "to"):
-        given = postings[name] if name in postings.columns else pd.Series(pd.NaT, index=postings.index)
-        table[name] = pd.to_datetime(given).to_numpy(dtype="datetime64[us]")
+    table = _spans(postings).assign(place=where)
     days = pd.DataFrame({"session": out.index, "staff": out["staff"].astype(str).to_numpy(dtype=object)})
     days["date"] = out["date"].to_numpy()
     pairs = days.merge(table.dropna(subset="place"), on="staff")

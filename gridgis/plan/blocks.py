@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
 import warnings
 from dataclasses import asdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import geopandas as gpd
 import numpy as np
@@ -14,27 +13,28 @@ import pyproj
 import shapely
 
 from gridgis import crs as crs_
-from gridgis.errors import GridgisWarning, PlanError
-from gridgis.locate import GridLocator
+from gridgis.errors import GridgisWarning, InputError
 from gridgis.plan import network
 from gridgis.plan.carry import join
 from gridgis.plan.estates import inside_estates, read_estates, too_large
-from gridgis.plan.graph import CLASS_COST
-from gridgis.plan.loads import compound_kinds, count_loads
+from gridgis.plan.folding import Limits, Rims, faces_in_units, fold_faces
+from gridgis.plan.loads import compounds_of, count_loads, nobody_in
 from gridgis.plan.network import Bools, Floats, Ints, Lines, Shapes
 from gridgis.plan.units import ground_units
+from gridgis.plan.water import in_water, wide_water, with_shores
 from gridgis.profile import Norm
 from gridgis.schema import BARRIER_CLASSES
 
-#: Units whose edges do not fit together by more than this cannot be cut, m².
-_LOST_M2 = 100.0
-
-#: What a person can walk in from, and the metres of it that a block needs for access.
-_ROADS = ("main", "secondary", "lane")
-_ACCESS_M = 3.0
+#: Barriers keep 5 cm from outlines until they are carried there: what is nearer, metres, is outline.
+_ON_OUTLINE_M = 1e-3
 
 #: North-to-south bands in which blocks and grids are numbered west to east, metres.
 _BAND_M = 200.0
+
+
+_COLUMNS = (
+    "code", "unit", "households", "persons", "buildings", "compound_kind", "compound", "estimated", "geometry",
+)  # fmt: skip
 
 
 class Blocks(NamedTuple):
@@ -53,11 +53,16 @@ def make_blocks(
     buildings: gpd.GeoDataFrame | None = None,
     compounds: gpd.GeoDataFrame | None = None,
     persons: pd.DataFrame | None = None,
+    water: gpd.GeoDataFrame | None = None,
+    norm: Norm | None = None,
     snap_m: float = 5.0,
     min_block_m2: float = 2000.0,
     min_width_m: float = 20.0,
+    island_width_m: float = 40.0,
+    min_court_m2: float = 10_000.0,
+    min_water_m2: float = 20_000.0,
+    min_water_width_m: float = 40.0,
     need_access: bool = True,
-    norm: Norm | None = None,
 ) -> Blocks:
     """Cut the ground along barriers into blocks that tile every unit exactly, and count who lives in each.
 
@@ -76,34 +81,48 @@ def make_blocks(
         in houses or buildings says which households are estimates.
     compounds : GeoDataFrame, optional
         Housing estates: lanes and walls inside do not cut (see `norm`); ``kind`` becomes the compound kind of blocks
-        that lie for the most part in compounds of that kind.
+        that lie for the most part in compounds of that kind, ``code`` the compound of those that lie so in one.
+    water : GeoDataFrame, optional
+        Polygons, perhaps with ``name``. The shores of wide water cut as barriers of class river, what lies on it
+        (bridges, middle lines of rivers) does not, and it is a block of its own that needs no access. Narrower water is
+        a border, not ground, and is left to `barriers`.
+    norm : Norm, optional
+        Lanes and walls cut all the same inside compounds with more households (where the norm is of persons alone,
+        more persons) than the norm of their kind and its tolerance. Without it every compound stays whole.
     snap_m : float
         Barrier ends that fall short by up to this many metres are carried to the next line.
     min_block_m2, min_width_m : float
         Faces of less area (m²), or narrower than this (metres; twice the area over the perimeter: the strip between
         two carriageways), are merged into the neighbour in the unit with the longest border on the weakest barrier.
+    island_width_m : float
+        So are faces up to this wide (metres, as above) with three quarters of their rim on larger roads of one name:
+        the ground between two carriageways that run apart.
+    min_court_m2 : float
+        So are courts of less area (m²): nobody lives there, no compound has them, and their rim lies for the most part
+        on lanes without a name, walls, or no barrier (the courts of a campus or a works). Not judged in a unit without
+        any households.
+    min_water_m2, min_water_width_m : float
+        What wide water is: at least this area (m²) and width (metres, as above), joined over all rows of one name.
     need_access : bool
         Faces without access are merged in the same way: neither along their rim nor inside is there road of 3 m or
         more (main, secondary or lane; a dead end counts). Not judged in a unit where no face has any.
-    norm : Norm, optional
-        Lanes and walls cut all the same inside compounds with more households (where the norm is of persons alone,
-        more persons) than the norm of their kind and its tolerance. Without it every compound stays whole.
 
     Returns
     -------
     Blocks
         ``blocks``: code (unit code and a running number, north to south), unit, households, persons, buildings,
-        compound_kind, estimated (how many of the households are estimates), geometry. Neighbours share their
-        border vertex for vertex. ``borders``: left, right (None at the outline), class (None where no barrier),
-        name, length_m, geometry; one row for each pair of blocks, class and name.
+        compound_kind, compound (code, None where there is none), estimated (how many of the households are estimates),
+        geometry. Neighbours share their border vertex for vertex.
+        ``borders``: left, right (None at the outline), class (None where no barrier), name, length_m, geometry; one row
+        for each pair of blocks, class and name.
         ``attrs["parameters"]`` of both holds the thresholds.
 
     Raises
     ------
     InputError
-        A CRS, a class or all lines are missing.
+        A CRS, a class or all lines are missing; a threshold is negative or no number; households likewise.
     GeometryError
-        A boundary or unit that is no valid polygon.
+        A boundary or unit that is no valid polygon; barriers that are no lines; water that is no polygon.
     PlanError
         Units that overlap each other, leave the boundary, or leave part of it free, by more than 1 m² in one place.
 
@@ -131,33 +150,44 @@ def make_blocks(
     >>> cut.borders.loc[cut.borders["right"].notna(), ["left", "right", "class", "name"]].values.tolist()
     [['U-0001', 'U-0002', 'main', '成府路']]
     """
+    limits = Limits(min_block_m2, min_width_m, island_width_m, min_court_m2, need_access)
+    water_limits = {"min_water_m2": min_water_m2, "min_water_width_m": min_water_width_m}
+    _check_thresholds({"snap_m": snap_m, **limits._asdict(), **water_limits})
     crs = crs_.require_crs(boundary, "boundary")
     metric = crs_.metric_crs(boundary, "boundary")
     scale = network.metres_per_unit(crs, metric, np.asarray(boundary.total_bounds))
     ground = ground_units(boundary, units, crs, scale)
-    lines = network.barrier_lines(barriers, crs)
+    bodies, names = wide_water(water, crs, metric, **water_limits)
+    lines = with_shores(network.barrier_lines(barriers, crs), bodies, names)
     lines = _near(lines, ground, scale, snap_m)
     estates = read_estates(compounds, crs)
     edges, lines = join(ground.geometry.to_numpy(), lines, scale, snap_m)
-    cutting = edges
+    idle = in_water(edges, bodies, scale)
     if estates is not None:
         whole = estates if norm is None else estates[~too_large(estates, norm, houses, buildings, persons)]
-        cutting = edges[~inside_estates(edges, lines, whole, scale)]
-    faces = _faces_in_units(cutting, ground, lines, scale)
-    closed = _without_access(faces, edges, lines, scale) if need_access else np.zeros(len(faces.unit), dtype=bool)
-    shapes, unit, rims = _merge(faces, lines, (crs, metric), closed, min_block_m2, min_width_m)
+        idle |= inside_estates(edges, lines, whole, scale)
+    rows = np.flatnonzero(idle)
+    idle[rows] = ~_on_outlines(edges[rows], ground, scale)
+    faces = faces_in_units(edges[~idle], ground, lines, scale)
+    wet = network.mostly_in(faces.pieces, bodies)
+    pieces = gpd.GeoDataFrame(geometry=faces.pieces, crs=crs)
+    empty = nobody_in(pieces, faces.unit, houses, buildings, estates)
+    shapes, unit, rims = fold_faces(faces, edges, lines, (crs, metric), scale, limits, wet=wet, empty=empty)
     blocks, order = _numbered(shapes, unit, ground, metric)
     borders = _borders(rims, order, blocks["code"].to_numpy(), lines, crs)
     blocks = count_loads(blocks, houses, buildings, persons)
-    blocks["compound_kind"] = pd.Series(compound_kinds(blocks, estates, metric), dtype=object)
-    columns = ["code", "unit", "households", "persons", "buildings", "compound_kind", "estimated", "geometry"]
-    blocks = blocks[columns]
+    blocks = blocks.join(compounds_of(blocks, estates, metric))[list(_COLUMNS)]
     parameters = {
-        "snap_m": snap_m, "min_block_m2": min_block_m2, "min_width_m": min_width_m, "need_access": need_access,
-        "norm": None if norm is None else asdict(norm),
+        "snap_m": snap_m, **limits._asdict(), **water_limits, "norm": None if norm is None else asdict(norm),
     }  # fmt: skip
     blocks.attrs["parameters"] = borders.attrs["parameters"] = parameters
     return Blocks(blocks, borders)
+
+
+def _check_thresholds(given: dict[str, float]) -> None:
+    wrong = [f"{name}={value}" for name, value in given.items() if not 0 <= value < np.inf]
+    if wrong:
+        raise InputError("a threshold is no length or area", found=", ".join(wrong), wanted="0 or more")
 
 
 # --- ground and lines -------------------------------------------------------------------------------------------------
@@ -178,152 +208,15 @@ def _near(lines: Lines, ground: gpd.GeoDataFrame, scale: Floats, snap_m: float) 
     return network.take(lines, rows)
 
 
-class _Faces(NamedTuple):
-    """What the lines cut: polygons, the row of the unit of each, their rims, and the line each rim lies on (-1)."""
-
-    pieces: Shapes
-    unit: Ints
-    rims: network.Segments
-    on: Ints
-
-
-def _faces_in_units(edges: Shapes, ground: gpd.GeoDataFrame, lines: Lines, scale: Floats) -> _Faces:
-    """The faces of the edges that lie in a unit."""
-    pieces = network.faces(edges)
-    inner = shapely.get_coordinates(shapely.point_on_surface(pieces))
-    unit = GridLocator(ground).locate(inner[:, 0], inner[:, 1])
-    pieces, unit = pieces[unit >= 0], unit[unit >= 0]
-    area = np.bincount(unit, shapely.area(pieces), len(ground)) - shapely.area(ground.geometry.to_numpy())
-    lost = np.abs(area) * scale.prod() > _LOST_M2
-    if lost.any():
-        raise PlanError(
-            "units cannot be cut without losing ground", source="units", ids=ground["code"][lost].tolist(),
-            found=f"{np.abs(area[lost]).sum() * scale.prod():,.1f} m² lost",
-            remedy="gridgis validate shows where they do not fit together.",
-        )  # fmt: skip
-    rims = network.rim_segments(pieces)
-    return _Faces(pieces, unit, rims, network.lying_on(rims.ends.mean(axis=1) * scale, lines, scale))
-
-
-# --- faces that are no blocks -----------------------------------------------------------------------------------------
-
-
-def _without_access(faces: _Faces, edges: Shapes, lines: Lines, scale: Floats) -> Bools:
-    """Faces that no road leads along or into, in units where some face has one."""
-    is_road = np.append(np.isin(lines.rank, [BARRIER_CLASSES.index(c) for c in _ROADS]), False)
-    roads = network.take(lines, np.flatnonzero(is_road))
-    metres = np.zeros(len(faces.unit))
-    along = is_road[faces.on]
-    stronger = np.flatnonzero(~along & (faces.on >= 0))  # a lane beside a river on the same line
-    along[stronger] = network.lying_on(faces.rims.ends[stronger].mean(axis=1) * scale, roads, scale) >= 0
-    length = np.hypot(*((faces.rims.ends[:, 1] - faces.rims.ends[:, 0]) * scale).T)
-    np.add.at(metres, faces.rims.left[along], length[along])
-    along &= faces.rims.right >= 0
-    np.add.at(metres, faces.rims.right[along], length[along])
-    rest = np.flatnonzero(metres < _ACCESS_M)
-    middles = network.middles(edges, scale)
-    edge, face = shapely.STRtree(faces.pieces[rest]).query(shapely.points(middles / scale), predicate="within")
-    into = network.lying_on(middles[edge], roads, scale) >= 0
-    np.add.at(metres, rest[face[into]], shapely.length(network.flatten(edges[edge[into]], scale)))
-    reached = metres >= _ACCESS_M
-    result: Bools = ~reached & np.isin(faces.unit, faces.unit[reached])
+def _on_outlines(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> Bools:
+    """Which edges are pieces of the outlines of units: these cut whatever lies on both sides."""
+    if len(edges) == 0:
+        return np.zeros(0, dtype=bool)
+    rims, _ = network.segments_of(network.flatten(shapely.get_rings(shapely.get_parts(ground.geometry)), scale))
+    middle = shapely.points(network.middles(edges, scale))
+    near = shapely.STRtree(shapely.linestrings(rims)).query(middle, predicate="dwithin", distance=_ON_OUTLINE_M)[0]
+    result: Bools = np.isin(np.arange(len(edges)), near)
     return result
-
-
-class Rims(NamedTuple):
-    """Segments between blocks: ends, block on either side (-1: outline), row of the barrier line (-1), metres."""
-
-    ends: Floats
-    left: Ints
-    right: Ints
-    line: Ints
-    length_m: Floats
-
-
-def _merge(
-    faces: _Faces,
-    lines: Lines,
-    planes: tuple[pyproj.CRS, pyproj.CRS],
-    closed: Bools,
-    min_block_m2: float,
-    min_width_m: float,
-) -> tuple[Shapes, Ints, Rims]:
-    """Faces with the small, narrow and `closed` ones folded into a neighbour; and what is left of their rims."""
-    pieces, unit, rims, on = faces
-    length = shapely.length(crs_.project(shapely.linestrings(rims.ends), *planes))
-    metric = crs_.project(pieces, *planes)
-    inner = rims.right >= 0
-    inner[inner] = unit[rims.left[inner]] == unit[rims.right[inner]]
-    pair = np.stack([rims.left[inner], rims.right[inner]], axis=1)
-    pairs, of = np.unique(pair, axis=0, return_inverse=True)
-    metres: Floats = np.bincount(of.ravel(), length[inner], len(pairs)).astype(float)
-    costs: Floats = np.bincount(of.ravel(), (length * _costs(lines, on))[inner], len(pairs)).astype(float)
-    sizes = shapely.area(metric), shapely.length(metric)
-    label = _fold(*sizes, closed, pairs, metres, costs, min_block_m2, min_width_m)
-    first, block = np.unique(label, return_index=True, return_inverse=True)[1:]
-    groups = np.split(np.argsort(block, kind="stable"), np.cumsum(np.bincount(block))[:-1])
-    shapes = np.array([pieces[g[0]] if len(g) == 1 else _union(pieces[g]) for g in groups], dtype=object)
-    left = block[rims.left]
-    right = np.where(rims.right >= 0, block[rims.right], -1)
-    kept = left != right
-    return shapes, unit[first], Rims(rims.ends[kept], left[kept], right[kept], on[kept], length[kept])
-
-
-def _union(faces: Shapes) -> Any:
-    """Faces that share their edges as one polygon, no vertex moved or lost."""
-    merged = shapely.coverage_union_all(faces)
-    return merged.geoms[0] if merged.geom_type == "MultiPolygon" and len(merged.geoms) == 1 else merged
-
-
-def _costs(lines: Lines, row: Ints) -> Floats:
-    """CLASS_COST of the barrier lines named by row (-1: on no barrier)."""
-    rank = np.append(lines.rank, len(BARRIER_CLASSES))[row]
-    costs: Floats = np.array([CLASS_COST[c] for c in (*BARRIER_CLASSES, None)])[rank]
-    return costs
-
-
-def _fold(
-    area: Floats,
-    perimeter: Floats,
-    without: Bools,
-    pairs: Ints,
-    metres: Floats,
-    costs: Floats,
-    min_m2: float,
-    min_width: float,
-) -> Ints:
-    """Label of each face after folding, smallest first, each too small, narrow or `without` into its best neighbour."""
-    label = np.arange(len(area))
-    sizes, rounds, closed = area.tolist(), perimeter.tolist(), without.tolist()
-    beside: list[dict[int, tuple[float, float]]] = [{} for _ in sizes]
-    for (a, b), length, cost in zip(pairs.tolist(), metres.tolist(), costs.tolist(), strict=True):
-        beside[a][b] = beside[b][a] = (cost, length)
-
-    def small(face: int) -> bool:
-        return bool(closed[face] or sizes[face] < min_m2 or 2 * sizes[face] < min_width * rounds[face])
-
-    queue = [(sizes[f], f) for f in range(len(sizes)) if small(f)]
-    heapq.heapify(queue)
-    while queue:
-        size, face = heapq.heappop(queue)
-        if size != sizes[face] or not beside[face]:  # folded or grown since, or alone in its unit
-            continue
-        goal = max(beside[face], key=lambda other: (beside[face][other][0], -other))
-        rounds[goal] += rounds[face] - 2 * beside[face][goal][1]
-        sizes[goal] += sizes[face]
-        closed[goal] = closed[goal] and closed[face]
-        for other, (cost, length) in beside[face].items():
-            del beside[other][face]
-            if other != goal:
-                known = beside[goal].get(other, (0.0, 0.0))
-                beside[goal][other] = beside[other][goal] = (known[0] + cost, known[1] + length)
-        beside[face], sizes[face] = {}, -1.0
-        label[face] = goal
-        if small(goal):
-            heapq.heappush(queue, (sizes[goal], goal))
-    while (label != label[label]).any():
-        label = label[label]
-    return label
 
 
 # --- codes, borders, loads --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -13,42 +13,20 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.locate import GridLocator
 from gridgis.plan import network
+from gridgis.plan.bounds_text import MOST_NAMES, NAME_SHARE, NEIGHBOUR_SHARE, bounds_texts
 from gridgis.plan.loads import households_of
 from gridgis.plan.network import Bools, Floats, Ints, Lines, Shapes
 from gridgis.plan.partition import compactness
+from gridgis.plan.rims import NEAR_M, Rims, on_barriers, rims_of
 from gridgis.plan.units import unique_codes
 from gridgis.profile import Profile
-from gridgis.schema import BARRIER_CLASSES, STRONG_BARRIERS, codes_as_text
+from gridgis.schema import BARRIER_CLASSES, STRONG_BARRIERS
 
-#: A border belongs to a barrier that runs beside it within this distance, metres, and turns off by no more than 30°.
-NEAR_M = 15.0
-_COS_TURN = float(np.cos(np.radians(30)))
+#: What should not cut through a grid, and what it is called where it has no name.
+MAJOR = {"river": "河道", "railway": "铁路", "expressway": "快速路", "main": "主干路"}
 
-#: Nearer than this, metres, a border lies on the barrier; of several the strongest counts.
-_ON_M = 1.0
-
-#: Borders are judged in pieces no longer than this, metres.
-_PIECE_M = 10.0
-
-#: The neighbour is asked for at this distance outside the border, metres.
-_OUTSIDE_M = 1.0
-
-#: A name is told if it makes up this share of a side, at most so many of them.
-NAME_SHARE = 0.2
-MOST_NAMES = 3
-
-SIDES = {"东": (1.0, 0.0), "南": (0.0, -1.0), "西": (-1.0, 0.0), "北": (0.0, 1.0)}
-OUTLINE = "街道界"
-
-
-class _Rims(NamedTuple):
-    """Pieces of the rims of grids, in metres: grid, middle, outward unit normal, length, neighbour (-1: none)."""
-
-    grid: Ints
-    middle: Floats
-    normal: Floats
-    length: Floats
-    beside: Ints
+#: Less of one barrier than this inside a grid, metres, is not told.
+CUT_M = 30.0
 
 
 def describe(
@@ -79,11 +57,18 @@ def describe(
     -------
     GeoDataFrame
         The rows of `grids` with
-        ``bounds_text`` (东至…，南至…，西至…，北至…: up to 3 names of barriers that make up a fifth of the side or
-        more, longest first; else the neighbour, or 街道界 at the outline),
-        ``road_share`` (fraction of the border to other grids on strong barriers; missing where there is none),
-        ``compactness`` (Polsby-Popper, 1 for a circle), ``households``, ``persons``, ``estimated`` (missing where
-        nobody counted), ``deviation`` (signed fraction of the norm), ``reason`` (kept where still off norm).
+
+        - ``bounds_text`` (东至…，南至…，西至…，北至…): of each side up to 3 names of barriers that make up a fifth
+          of it, and who lies beside it where that makes up half of it or more without a name: the neighbour, another
+          unit, or 街道界 at the outline. ``bounds_text_en`` has English words between the same names.
+        - ``area_m2``; ``border_m``, the length of the whole border; ``share_river`` … ``share_wall``, the share of it
+          on each class of barrier, and ``share_none`` on none: together 1.
+        - ``road_share``: fraction of the border to other grids on strong barriers (missing where there is none), and
+          ``no_road_m``, metres of that border on no barrier.
+        - ``cut_through``: rivers, railways, expressways and main roads inside the grid, farther than 15 m from its
+          border, with their metres ("荷清路 350 m、铁路 120 m"; missing where there is none), ``cut_through_m`` in all.
+        - ``compactness`` (Polsby-Popper, 1 for a circle), ``households``, ``persons``, ``estimated`` (missing where
+          nobody counted), ``deviation`` (signed fraction of the norm), ``reason`` (kept where still off norm).
 
     Raises
     ------
@@ -93,8 +78,10 @@ def describe(
     Notes
     -----
     A piece of border counts for a side by the squared cosine between its outward normal and the side's direction, so
-    that a slanting road limits two sides. It belongs to a barrier that runs along it within 15 m. Not promised:
-    that the text reads as a surveyor would have written it where a border turns often.
+    that a slanting road limits two sides. It belongs to a barrier that runs along it within 15 m. Names stand in the
+    order in which one meets them walking round clockwise: on the east side from north to south, on the south side from
+    east to west. Of what cuts through, two carriageways count twice, and less than 30 m of a name do not count. Not
+    promised: that the text reads as a surveyor would have written it where a border turns often.
 
     Examples
     --------
@@ -115,71 +102,45 @@ def describe(
     crs, metric = crs_.require_crs(grids, "grids"), crs_.metric_crs(grids, "grids")
     shapes: Shapes = crs_.project(np.asarray(grids.geometry.array, dtype=object), crs, metric)
     lines = network.barrier_lines(barriers, metric)
-    rims = _rims(shapes, metric)
-    on, named = _on_barriers(rims, lines), _on_barriers(rims, _named(lines))
+    rims = rims_of(shapes, metric)
+    on, named = on_barriers(rims, lines), _named(lines)
+    names = np.array([*named.name, None], dtype=object)[on_barriers(rims, named)]
     out = grids.copy()
-    out["bounds_text"] = pd.Series(
-        _texts(grids, codes, rims, _named(lines), named, units), index=out.index, dtype=object
-    )
-    strong = (on >= 0) & (np.append(lines.rank, -1)[on] <= _rank(STRONG_BARRIERS[-1]))
-    out["road_share"] = _share_of_inner(rims, strong, len(out))
-    out["compactness"] = compactness(shapes)
+    texts = bounds_texts(grids, codes, rims, names, units)
+    for column, told in zip(("bounds_text", "bounds_text_en"), texts, strict=True):
+        out[column] = pd.Series(told, index=out.index, dtype=object)
+    out = _with_borders(out, rims, np.append(lines.rank, len(BARRIER_CLASSES))[on])
+    out["cut_through"], out["cut_through_m"] = _cut_through(shapes, lines, out.index)
+    out["compactness"], out["area_m2"] = compactness(shapes), shapely.area(shapes)
     out = _with_loads(out, codes, houses, (crs, metric))
     out = _with_deviation(out, profile)
-    out.attrs["parameters"] = {"near_m": NEAR_M, "name_share": NAME_SHARE, "most_names": MOST_NAMES}
+    out.attrs["parameters"] = {
+        "near_m": NEAR_M, "name_share": NAME_SHARE, "most_names": MOST_NAMES, "neighbour_share": NEIGHBOUR_SHARE,
+        "cut_m": CUT_M,
+    }  # fmt: skip
     return out
-
-
-def _rank(name: str) -> int:
-    return BARRIER_CLASSES.index(name)
 
 
 def _named(lines: Lines) -> Lines:
     return network.take(lines, np.flatnonzero([name is not None for name in lines.name]))
 
 
-def _rims(shapes: Shapes, metric: pyproj.CRS) -> _Rims:
-    """The rims of grids in short pieces, each with what lies outside."""
-    parts, grid = shapely.get_parts(shapely.segmentize(shapes, _PIECE_M), return_index=True)
-    rings, part = shapely.get_rings(shapely.orient_polygons(parts), return_index=True)
-    ends, ring = network.segments_of(rings)
-    way = ends[:, 1] - ends[:, 0]
-    length = np.hypot(way[:, 0], way[:, 1])
-    # Outlines run anticlockwise and holes clockwise: the outside is on the right.
-    normal = np.column_stack([way[:, 1], -way[:, 0]]) / length[:, None]
-    owner = grid[part[ring]].astype(np.int64)
-    middle = ends.mean(axis=1)
-    outside = middle + _OUTSIDE_M * normal
-    beside = GridLocator(gpd.GeoSeries(shapes, crs=metric)).locate(outside[:, 0], outside[:, 1])
-    beside[beside == owner] = -1
-    return _Rims(owner, middle, normal, length, beside)
+def _with_borders(grids: gpd.GeoDataFrame, rims: Rims, rank: Ints) -> gpd.GeoDataFrame:
+    """Metres of border, the share of it on each class (`rank` of each piece), and of the inner border on roads."""
+    out, size = grids, len(grids)
+    classes = (*BARRIER_CLASSES, "none")
+    whole = np.bincount(rims.grid, rims.length, size)
+    metres = np.bincount(rims.grid * len(classes) + rank, rims.length, size * len(classes)).reshape(size, -1)
+    out["border_m"] = whole
+    for number, name in enumerate(classes):
+        out[f"share_{name}"] = metres[:, number] / whole
+    out["road_share"] = _share_of_inner(rims, rank <= BARRIER_CLASSES.index(STRONG_BARRIERS[-1]), size)
+    loose = (rims.beside >= 0) & (rank == len(BARRIER_CLASSES))
+    out["no_road_m"] = np.bincount(rims.grid[loose], rims.length[loose], size)
+    return out
 
 
-def _on_barriers(rims: _Rims, lines: Lines) -> Ints:
-    """The row of the barrier that each piece of rim lies on or runs beside, -1 where there is none."""
-    found = np.full(len(rims.grid), -1, dtype=np.int64)
-    if len(lines.shapes) == 0:
-        return found
-    ends, line = network.segments_of(lines.shapes)
-    segments = shapely.linestrings(ends)
-    points = shapely.points(rims.middle)
-    piece, segment = shapely.STRtree(segments).query(points, predicate="dwithin", distance=NEAR_M)
-    way = ends[segment, 1] - ends[segment, 0]
-    way /= np.hypot(way[:, 0], way[:, 1])[:, None]
-    gap = shapely.distance(points[piece], segments[segment])
-    # Past the end of a segment the way to it is not square to it: at a bend a little, at the end of a road far from it.
-    aside = np.abs((way[:, ::-1] * (-1, 1) * (rims.middle[piece] - ends[segment, 0])).sum(axis=1))
-    beside = aside >= _COS_TURN * gap - _ON_M
-    along = np.abs((way * rims.normal[piece]).sum(axis=1)) <= np.sqrt(1 - _COS_TURN**2)
-    piece, segment, gap = piece[beside & along], segment[beside & along], gap[beside & along]
-    rank = np.where(gap <= _ON_M, lines.rank[line[segment]], len(BARRIER_CLASSES))
-    order = np.lexsort((line[segment], gap, rank, piece))
-    first = np.append(True, np.diff(piece[order]) != 0)[: len(order)]
-    found[piece[order][first]] = line[segment][order][first]
-    return found
-
-
-def _share_of_inner(rims: _Rims, strong: Bools, size: int) -> Floats:
+def _share_of_inner(rims: Rims, strong: Bools, size: int) -> Floats:
     inner = rims.beside >= 0
     whole = np.bincount(rims.grid[inner], rims.length[inner], size)
     part = np.bincount(rims.grid[inner & strong], rims.length[inner & strong], size)
@@ -187,47 +148,26 @@ def _share_of_inner(rims: _Rims, strong: Bools, size: int) -> Floats:
     return share
 
 
-def _texts(
-    grids: gpd.GeoDataFrame, codes: Shapes, rims: _Rims, lines: Lines, named: Ints, units: pd.DataFrame | None
-) -> list[str]:
-    """The bounds text of each grid."""
-    what = np.array([*lines.name, None], dtype=object)[named]
-    neighbour = _neighbour_names(grids, codes, rims, units)
-    texts = [""] * len(grids)
-    for side, direction in SIDES.items():
-        weight = rims.length * np.maximum(0.0, rims.normal @ np.array(direction)) ** 2
-        whole = np.bincount(rims.grid, weight, len(grids))
-        by_name, by_neighbour = _weights(rims.grid, what, weight), _weights(rims.grid, neighbour, weight)
-        for grid in range(len(grids)):
-            told = [n for n, share in by_name.get(grid, []) if share >= NAME_SHARE * whole[grid]][:MOST_NAMES]
-            limit = "、".join(told) or by_neighbour[grid][0][0]
-            texts[grid] += f"，{side}至{limit}" if texts[grid] else f"{side}至{limit}"
-    return texts
-
-
-def _weights(grid: Ints, name: Shapes, weight: Floats) -> dict[int, list[tuple[str, float]]]:
-    """For each grid the names beside it with their weight, the heaviest first."""
-    sums = pd.DataFrame({"grid": grid, "name": name, "weight": weight}).groupby(["grid", "name"])["weight"].sum()
-    found: dict[int, list[tuple[str, float]]] = {}
-    for (row, title), share in sums.items():
-        found.setdefault(int(row), []).append((str(title), round(float(share), 3)))
-    return {row: sorted(pairs, key=lambda pair: (-pair[1], pair[0])) for row, pairs in found.items()}
-
-
-def _neighbour_names(grids: gpd.GeoDataFrame, codes: Shapes, rims: _Rims, units: pd.DataFrame | None) -> Shapes:
-    """What lies beside each piece: the neighbour's name or code, the name of another unit, or the outline."""
-    names = np.array([*codes, OUTLINE], dtype=object)
-    if "name" in grids.columns:
-        given = grids["name"].to_numpy(dtype=object)
-        names[:-1] = [n if isinstance(n, str) and n.strip() else c for n, c in zip(given, codes, strict=True)]
-    if units is None or not {"code", "name"} <= set(units.columns) or "parent" not in grids.columns:
-        return names[rims.beside]
-    titles = {c: n for c, n in zip(codes_as_text(units["code"]), units["name"], strict=True) if isinstance(n, str)}
-    parent = np.array([titles.get(code, "") for code in codes_as_text(grids["parent"])] + [""], dtype=object)
-    same = (rims.beside < 0) | (parent[rims.beside] == parent[rims.grid]) | (parent[rims.beside] == "")
-    # Inside a unit its name need not be said; beside another unit that unit's name says it all.
-    short = np.array([n.removeprefix(p) or n for n, p in zip(names, parent, strict=True)], dtype=object)
-    return np.where(same, short[rims.beside], parent[rims.beside] + "界")
+def _cut_through(shapes: Shapes, lines: Lines, index: pd.Index) -> tuple[pd.Series, pd.Series]:
+    """Major barriers inside each grid, off its border: names with metres, the longest first; and metres in all."""
+    major = network.take(lines, np.flatnonzero(np.isin(lines.rank, [BARRIER_CLASSES.index(c) for c in MAJOR])))
+    inside = shapely.buffer(shapes, -NEAR_M)
+    line, grid = shapely.STRtree(inside).query(major.shapes, predicate="intersects")
+    words = [n or MAJOR[BARRIER_CLASSES[r]] for n, r in zip(major.name, major.rank, strict=True)]
+    table = pd.DataFrame(
+        {
+            "grid": grid,
+            "name": np.array([*words, None], dtype=object)[line],
+            "metres": shapely.length(shapely.intersection(major.shapes[line], inside[grid])),
+        }
+    )
+    sums = table.groupby(["grid", "name"], as_index=False)["metres"].sum()
+    sums = sums[sums["metres"] >= CUT_M].sort_values(["grid", "metres", "name"], ascending=[True, False, True])
+    told: list[str | None] = [None] * len(shapes)
+    for row, name, metres in sums.itertuples(index=False):
+        told[row] = (f"{told[row]}、" if told[row] else "") + f"{name} {metres:.0f} m"
+    whole = np.bincount(sums["grid"].to_numpy(dtype=np.int64), sums["metres"], len(shapes))
+    return pd.Series(told, index=index, dtype=object), pd.Series(whole, index=index)
 
 
 def _with_loads(

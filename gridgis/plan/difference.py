@@ -54,7 +54,8 @@ def difference(
         each code of either plan with status ("kept", "changed", "new", "gone"), area_before_m2, area_after_m2,
         kept_m2, households_before, households_after. ``lineage``: for each grid of `before` and of `after` that have
         ground in common: from, to, share (of the ground of ``from``), household_share (of its households; None where
-        they are not known). ``summary``: as ``gridgis diff --json`` prints it, plain types.
+        they are not known), to_share (of the ground of ``to``: how much of it came from there). ``summary``: as
+        ``gridgis diff --json`` prints it, plain types; ``recoded`` are the grids that only have another code.
 
     Raises
     ------
@@ -96,7 +97,7 @@ def difference(
     estimated = lived is None and known is not None
     grids = _by_code(a, b, pairs, known, _households(other), lived)
     moved = _moved(pairs, crs, estimated)
-    lineage = _lineage(a, pairs)
+    lineage = _lineage(a, b, pairs)
     return Difference(moved, grids, lineage, _summary(moved, grids, lineage, metric, estimated))
 
 
@@ -239,7 +240,7 @@ def _by_code(
     )
 
 
-def _lineage(a: _Grids, pairs: pd.DataFrame) -> pd.DataFrame:
+def _lineage(a: _Grids, b: _Grids, pairs: pd.DataFrame) -> pd.DataFrame:
     """Successors of each grid with their shares, the largest first."""
     own = pairs[(pairs["a"] >= 0) & (pairs["b"] >= 0)]
     share = own["area_m2"].to_numpy() / a.area[own["a"]]
@@ -248,6 +249,7 @@ def _lineage(a: _Grids, pairs: pd.DataFrame) -> pd.DataFrame:
         lived = np.where(total > 0, own["households"].to_numpy(dtype=float) / total, np.nan)
     table = pd.DataFrame({"from": own["from"], "to": own["to"], "share": share.round(6)})
     table["household_share"] = lived.round(6)
+    table["to_share"] = (own["area_m2"].to_numpy() / b.area[own["b"]]).round(6)
     order = np.lexsort((table["to"].astype(str), -share, table["from"].astype(str)))
     return table.iloc[order].reset_index(drop=True)
 
@@ -257,12 +259,14 @@ def _summary(
 ) -> dict[str, Any]:
     by_status = {status: grids["code"][grids["status"] == status].tolist()
                  for status in ("kept", "changed", "new", "gone")}  # fmt: skip
+    same = lineage[(lineage["share"] == 1) & (lineage["to_share"] == 1)]
     known = bool(moved["households"].notna().all())
     whole = moved["from"].notna() & moved["to"].notna()
     return {
         "grids_before": int(grids["status"].isin(["kept", "changed", "gone"]).sum()),
         "grids_after": int(grids["status"].isin(["kept", "changed", "new"]).sum()),
         **by_status,
+        "recoded": _records(same.loc[(same["from"] != same["to"]).to_numpy(), ["from", "to"]]),
         "ground_moved_m2": round(float(moved["area_m2"][whole].sum()), 2),
         "ground_left_m2": round(float(moved["area_m2"][moved["to"].isna()].sum()), 2),
         "ground_added_m2": round(float(moved["area_m2"][moved["from"].isna()].sum()), 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import geopandas as gpd
@@ -12,13 +13,11 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.errors import PlanError, SchemaError
 from gridgis.plan.network import Bools, Floats, Ints, Shapes, metres_per_unit, rim_segments
-from gridgis.schema import STRONG_BARRIERS, codes_as_text
+from gridgis.profile import Weights
+from gridgis.schema import BARRIER_CLASSES, STRONG_BARRIERS, codes_as_text
 
-#: What a metre of border costs by the class it lies on; the last stands for a border on no barrier.
-CLASS_COST: dict[str | None, float] = {
-    "river": 0.2, "railway": 0.2, "expressway": 0.2, "main": 0.3, "secondary": 0.6, "lane": 1.0, "wall": 1.0,
-    None: 2.0,
-}  # fmt: skip
+#: What a metre of border costs by the class it lies on, where no profile says; the last: a border on no barrier.
+CLASS_COST: dict[str | None, float] = {name: Weights().of_class(name) for name in (*BARRIER_CLASSES, None)}
 
 #: Neighbours share at least this much border, metres, unless blocks would be cut off without shorter ones.
 MIN_SHARED_M = 5.0
@@ -32,22 +31,35 @@ class Graph(NamedTuple):
 
     pairs: Ints  # (m, 2)
     metres: Floats  # (m,)
-    cost: Floats  # (m,) metres weighted by CLASS_COST
+    cost: Floats  # (m,) metres weighted by their class
     strong: Floats  # (m,) metres on strong barriers
+    barred: Bools  # (m,) no grid may hang together across this border
     area: Floats  # (n,) m²
     perimeter: Floats  # (n,) metres
     enclosed: Ints  # (h, 2) a block and one that lies in a hole of it, the innermost first
     clean: bool  # borders match vertex for vertex
 
 
-def block_graph(blocks: gpd.GeoDataFrame, codes: Shapes, borders: gpd.GeoDataFrame | None) -> Graph:
+def block_graph(
+    blocks: gpd.GeoDataFrame,
+    codes: Shapes,
+    borders: gpd.GeoDataFrame | None,
+    weights: Weights | None = None,
+    never_cross: Iterable[str] = (),
+    compound: Shapes | None = None,
+) -> Graph:
     """The graph of `blocks`; classes of borders come from `borders` (a border it does not know lies on no barrier).
+
+    Blocks with ``MIN_SHARED_M`` metres or more of common border on a class of `never_cross` are barred from each other.
+    A border between blocks of the same `compound` (code, None where there is none) is dearer.
 
     Raises
     ------
     PlanError
-        Blocks that overlap, or borders of blocks that do not exist.
+        Blocks that overlap, borders of blocks that do not exist, classes of `never_cross` that do not exist or without
+        `borders`.
     """
+    weights, bars = weights or Weights(), _bars(never_cross, borders)
     shapes: Shapes = shapely.force_2d(np.asarray(blocks.geometry.array, dtype=object))
     metric = crs_.metric_crs(blocks, "blocks")
     crs = crs_.require_crs(blocks, "blocks")
@@ -66,11 +78,31 @@ def block_graph(blocks: gpd.GeoDataFrame, codes: Shapes, borders: gpd.GeoDataFra
     pairs, of = np.unique(pair, axis=0, return_inverse=True)
     metres = np.bincount(of.ravel(), length, len(pairs)).astype(float)
     moved = crs_.project(shapes, crs, metric)
-    per_metre, strong = _classes(pairs, codes, borders)
+    per_metre, strong, barred = _classes(pairs, codes, borders, weights, bars)
+    if compound is not None:
+        one, other = compound[pairs[:, 0]], compound[pairs[:, 1]]
+        per_metre = per_metre + weights.compound * np.array(
+            [a is not None and a == b for a, b in zip(one, other, strict=True)], dtype=float
+        )
     return Graph(
-        pairs.reshape(-1, 2), metres, metres * per_metre, metres * strong, shapely.area(moved), shapely.length(moved),
-        _enclosed(shapes), not loose.any(),
+        pairs.reshape(-1, 2), metres, metres * per_metre, metres * strong, barred, shapely.area(moved),
+        shapely.length(moved), _enclosed(shapes), not loose.any(),
     )  # fmt: skip
+
+
+def _bars(never_cross: Iterable[str], borders: gpd.GeoDataFrame | None) -> tuple[str, ...]:
+    bars = tuple(sorted({never_cross} if isinstance(never_cross, str) else set(never_cross)))
+    unknown = [name for name in bars if name not in BARRIER_CLASSES]
+    if unknown:
+        raise PlanError("never_cross names classes that no barrier has", found=", ".join(unknown),
+                        wanted=", ".join(BARRIER_CLASSES))  # fmt: skip
+    if bars and borders is None:
+        raise PlanError(
+            "barriers that must not be crossed need the borders of the blocks", source="borders", found="none",
+            wanted=f"the borders that gridgis blocks writes, with the class ({', '.join(bars)})",
+            remedy="Take blocks and borders from the same run.",
+        )  # fmt: skip
+    return bars
 
 
 def _enclosed(shapes: Shapes) -> Ints:
@@ -111,10 +143,12 @@ def _unmatched(shapes: Shapes, loose: Bools, known: Ints) -> tuple[Ints, Shapes]
     return pair[real], common[real]
 
 
-def _classes(pairs: Ints, codes: Shapes, borders: gpd.GeoDataFrame | None) -> tuple[Floats, Floats]:
-    """For each pair the cost of a metre, and the share on strong barriers."""
+def _classes(
+    pairs: Ints, codes: Shapes, borders: gpd.GeoDataFrame | None, weights: Weights, bars: tuple[str, ...]
+) -> tuple[Floats, Floats, Bools]:
+    """For each pair the cost of a metre, the share on strong barriers, and whether it must not be crossed."""
     if borders is None:
-        return np.ones(len(pairs)), np.zeros(len(pairs))
+        return np.ones(len(pairs)), np.zeros(len(pairs)), np.zeros(len(pairs), dtype=bool)
     missing = [c for c in ("left", "right", "class", "length_m") if c not in borders.columns]
     if missing:
         raise SchemaError("borders lack columns", source="borders", found=", ".join(map(str, borders.columns)),
@@ -133,16 +167,18 @@ def _classes(pairs: Ints, codes: Shapes, borders: gpd.GeoDataFrame | None) -> tu
         {
             "pair": ends[:, 0] * len(codes) + ends[:, 1],
             "length": length,
-            "cost": length * np.array([CLASS_COST.get(c, 2.0) for c in classes]),
+            "cost": length * np.array([weights.of_class(c) for c in classes]),
             "strong": length * np.isin(classes.astype(str), STRONG_BARRIERS),
+            "barred": length * np.isin(classes.astype(str), bars),
         }
     )
     sums = table.groupby("pair").sum().reindex(pairs[:, 0] * len(codes) + pairs[:, 1])
     whole = sums["length"].to_numpy()
     known = whole > 0
     whole = np.where(known, whole, 1.0)
-    cost = np.where(known, sums["cost"].to_numpy() / whole, CLASS_COST[None])
-    return cost, np.where(known, sums["strong"].to_numpy() / whole, 0.0)
+    cost = np.where(known, sums["cost"].to_numpy() / whole, weights.no_road)
+    barred: Bools = known & (sums["barred"].to_numpy() >= np.minimum(MIN_SHARED_M, whole))
+    return cost, np.where(known, sums["strong"].to_numpy() / whole, 0.0), barred
 
 
 def components(size: int, pairs: Ints) -> Ints:

@@ -13,9 +13,9 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.errors import GridgisWarning, SchemaError, name_ids
 from gridgis.locate import GridLocator
-from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.network import Bools, Floats, Ints, Shapes, mostly_in
 from gridgis.plan.units import unique_codes
-from gridgis.schema import COMPOUND_KINDS, codes_as_text
+from gridgis.schema import COMPOUND_KINDS, codes_as_text, ids_of
 
 
 def count_loads(
@@ -44,11 +44,46 @@ def count_loads(
     return out
 
 
+def nobody_in(
+    pieces: gpd.GeoDataFrame,
+    unit: Ints,
+    houses: gpd.GeoDataFrame | None,
+    buildings: gpd.GeoDataFrame | None,
+    estates: gpd.GeoDataFrame | None,
+) -> Bools:
+    """Which pieces hold no households and lie in no estate with more than half of their ground.
+
+    Only in units (`unit` of each piece) with households: elsewhere it is not known whether anybody counted.
+    """
+    homes = houses if houses is not None else buildings
+    if homes is None or len(homes) == 0:
+        return np.zeros(len(pieces), dtype=bool)
+    count = households_of(homes, 1.0 if houses is not None else 0.0)
+    row = _rows_of(GridLocator(pieces), homes, pieces.crs)
+    lived = np.bincount(row[row >= 0], count[row >= 0], len(pieces)) > 0
+    areas = np.empty(0, dtype=object) if estates is None else estates.geometry.to_numpy()
+    empty: Bools = ~lived & np.isin(unit, unit[lived]) & ~mostly_in(pieces.geometry.to_numpy(), areas)
+    return empty
+
+
 def households_of(homes: pd.DataFrame, default: float) -> Floats:
-    """Households of each house or building; `default` where none are given."""
+    """Households of each house or building; `default` where none are given.
+
+    Raises
+    ------
+    SchemaError
+        Households that are negative or no number.
+    """
     if "households" not in homes.columns:
         return np.full(len(homes), default)
-    counts: Floats = pd.to_numeric(homes["households"]).to_numpy(dtype=float, na_value=default)
+    given = homes["households"]
+    counts: Floats = pd.to_numeric(given, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    wrong = (given.notna().to_numpy() & ~np.isfinite(counts)) | (counts < 0)
+    if wrong.any():
+        raise SchemaError(
+            "households must be numbers of 0 or more", source="houses", ids=ids_of(homes, wrong, "code"),
+            found=str(given[wrong].iloc[0]),
+        )  # fmt: skip
     return np.where(np.isnan(counts), default, counts)
 
 
@@ -88,14 +123,23 @@ def _warn_left_out(homes: pd.DataFrame, row: Ints, count: Floats, what: str) -> 
         )
 
 
-def compound_kinds(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, metric: pyproj.CRS) -> Shapes:
-    """The kind of compound that covers more than half of each block, else None."""
-    kinds = np.full(len(blocks), None, dtype=object)
-    if estates is None or "kind" not in estates.columns:
-        return kinds
+def compounds_of(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, metric: pyproj.CRS) -> pd.DataFrame:
+    """For each block the kind of compound, and the code of the one compound, that covers more than half of it."""
+    none = [None] * len(blocks)
+    found = pd.DataFrame({"compound_kind": none, "compound": none}, index=blocks.index, dtype=object)
+    if estates is None:
+        return found
     shapes = crs_.project(blocks.geometry.to_numpy(), blocks.crs, metric)
     areas = shapely.make_valid(crs_.project(estates.geometry.to_numpy(), blocks.crs, metric))
-    kind = estates["kind"].to_numpy(dtype=object)
+    if "kind" in estates.columns:
+        found["compound_kind"] = pd.Series(_kinds(shapes, areas, estates["kind"].to_numpy(dtype=object)), dtype=object)
+    if "code" in estates.columns:
+        found["compound"] = pd.Series(_codes(shapes, areas, codes_as_text(estates["code"]).to_numpy()), dtype=object)
+    return found
+
+
+def _kinds(shapes: Shapes, areas: Shapes, kind: Shapes) -> Shapes:
+    kinds = np.full(len(shapes), None, dtype=object)
     half = shapely.area(shapes) / 2
     for name in COMPOUND_KINDS:
         own = areas[kind == name]
@@ -104,3 +148,15 @@ def compound_kinds(blocks: gpd.GeoDataFrame, estates: gpd.GeoDataFrame | None, m
             more = covered > half
             kinds[more], half[more] = name, covered[more]
     return kinds
+
+
+def _codes(shapes: Shapes, areas: Shapes, code: Shapes) -> Shapes:
+    codes = np.full(len(shapes), None, dtype=object)
+    order = np.argsort(code.astype(str), kind="stable")  # where two estates lie on one ground the lowest code wins
+    shape, area = shapely.STRtree(shapes).query(areas[order], predicate="intersects")[::-1]
+    covered = shapely.area(shapely.intersection(shapes[shape], areas[order][area]))
+    most = np.zeros(len(shapes))
+    for row, estate, metres in zip(shape.tolist(), order[area].tolist(), covered.tolist(), strict=True):
+        if metres > max(most[row], shapely.area(shapes[row]) / 2):
+            codes[row], most[row] = code[estate], metres
+    return codes

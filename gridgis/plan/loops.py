@@ -14,8 +14,8 @@ from gridgis.plan.network import Floats, Ints
 
 #: What the compiled functions call, and the functions that are called from outside.
 _INNER: tuple[Callable[..., Any], ...] = (
-    trees.draw, trees.price, trees.push, trees.pop, trees.grow, trees.add_up, trees.best_cut, trees.collect,
-    trees.measure, trees.worth, trees.how_many, trees.cut_up, trees.relabel,
+    trees.draw, trees.price, trees.push, trees.pop, trees.grow, trees.add_up, trees.add_homes, trees.best_cut,
+    trees.collect, trees.measure, trees.worth, trees.how_many, trees.cut_up, trees.matched, trees.away, trees.relabel,
     moves.gain, moves.can_leave, moves.shift, moves.partner,
 )  # fmt: skip
 _OUTER: tuple[Callable[..., Any], ...] = (trees.bisect, trees.recombine, moves.move, moves.swap)
@@ -48,14 +48,17 @@ def plain() -> dict[str, Callable[..., Any]]:
     return {function.__name__: function for function in _OUTER}
 
 
-def ground_of(pairs: Ints, metres: Floats, cost: Floats, sizes: tuple[Floats, Floats, Floats]) -> tuple[Any, ...]:
-    """Neighbours of each block in rows one after the other, and load, area and metres around of each block."""
+def ground_of(
+    pairs: Ints, metres: Floats, cost: Floats, sizes: tuple[Floats, Floats, Floats], home: Ints, hold: Floats
+) -> tuple[Any, ...]:
+    """Neighbours of each block in rows one after the other; load, area, metres around, home and hold of each block."""
     ends = np.concatenate([pairs, pairs[:, ::-1]])
     order = np.lexsort((ends[:, 1], ends[:, 0]))
     start = np.searchsorted(ends[order, 0], np.arange(len(sizes[0]) + 1))
     twice = [np.ascontiguousarray(np.concatenate([v, v])[order], dtype=np.float64) for v in (metres, cost)]
     near = np.ascontiguousarray(ends[order, 1], dtype=np.int64)
-    return (start.astype(np.int64), near, *twice, *(np.ascontiguousarray(v, dtype=np.float64) for v in sizes))
+    own = [np.ascontiguousarray(v, dtype=np.float64) for v in (*sizes, hold)]
+    return (start.astype(np.int64), near, *twice, *own[:3], np.ascontiguousarray(home, dtype=np.int64), own[3])
 
 
 def room_for(blocks: int, pairs: int) -> tuple[Any, ...]:
@@ -69,6 +72,7 @@ def room_for(blocks: int, pairs: int) -> tuple[Any, ...]:
         (n, whole),  # 12: side of the best cut
         (n, whole), (n, whole), (n, whole),  # 13-15: what is to be cut, in how many, from which block
         (n, whole), (9, real), (n, whole), (n, whole),  # 16-19: blocks, sums of grids, changed grids, new parts
+        (n, real), (n, real),  # 20-21: what branches hold of two homes
     ]  # fmt: skip
     room = tuple(np.zeros(size, dtype=kind) for size, kind in kinds)
     room[19][:] = -1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gridgis.plan.trees import LEAST, W_BORDER, price
+from gridgis.plan.trees import LEAST, price
 
 
 def gain(ground: Any, label: Any, block: int, goal: int, sums: Any, rule: Any) -> float:
@@ -28,7 +28,12 @@ def gain(ground: Any, label: Any, block: int, goal: int, sums: Any, rule: Any) -
     before = price(sums[a], sums[a + 1], sums[a + 2], 1, rule) + price(sums[b], sums[b + 1], sums[b + 2], 1, rule)
     after = price(sums[a] - load, sums[a + 1] - area, sums[a + 2] - rim + 2.0 * own, 1, rule)
     after += price(sums[b] + load, sums[b + 1] + area, sums[b + 2] + rim - 2.0 * there, 1, rule)
-    return float(before - after - 2.0 * W_BORDER * paid / rule[4])
+    fall = before - after - 2.0 * rule[8] * paid / rule[4]
+    if ground[7][block] == here:
+        fall -= rule[9] * ground[8][block]
+    elif ground[7][block] == goal:
+        fall += rule[9] * ground[8][block]
+    return float(fall)
 
 
 def can_leave(ground: Any, label: Any, block: int, room: Any) -> bool:

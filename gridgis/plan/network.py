@@ -204,11 +204,12 @@ def take(lines: Lines, rows: Ints) -> Lines:
 
 def extend(lines: Lines, shapes: Shapes, source: Ints) -> Lines:
     """`lines` and more `shapes` that have the class and name of the rows `source`, strongest first again."""
-    both = Lines(
-        np.concatenate([lines.shapes, shapes]),
-        np.concatenate([lines.rank, lines.rank[source]]),
-        np.concatenate([lines.name, lines.name[source]]),
-    )
+    return extend_with(lines, Lines(shapes, lines.rank[source], lines.name[source]))
+
+
+def extend_with(lines: Lines, more: Lines) -> Lines:
+    """`lines` and `more` as one, strongest first again."""
+    both = Lines(*(np.concatenate(columns) for columns in zip(lines, more, strict=True)))
     order = sorted(range(len(both.shapes)), key=lambda i: (both.rank[i], both.name[i] or ""))
     return take(both, np.array(order, dtype=np.int64))
 
@@ -235,6 +236,17 @@ def lying_on(points: Floats, lines: Lines, scale: Floats, reach_m: float = _ON_L
         np.minimum.at(found, point, line[segment])
     found[found == len(lines.shapes)] = -1
     return found
+
+
+def mostly_in(pieces: Shapes, areas: Shapes) -> Bools:
+    """Which pieces lie in areas with more than half of their ground."""
+    covered = np.zeros(len(pieces))
+    if len(areas):
+        parts = shapely.get_parts(shapely.union_all(areas))
+        piece, area = shapely.STRtree(parts).query(pieces, predicate="intersects")
+        np.add.at(covered, piece, shapely.area(shapely.intersection(pieces[piece], parts[area])))
+    result: Bools = covered > 0.5 * shapely.area(pieces)
+    return result
 
 
 def flatten(shapes: Shapes, scale: Floats) -> Shapes:

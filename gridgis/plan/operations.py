@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from inspect import Parameter, signature
 from typing import Any
 
-import geopandas as gpd
-
-from gridgis.errors import PlanError
+from gridgis.errors import EditError
 from gridgis.plan import edit
-from gridgis.plan.draft import CODE, Draft, open_plan
+from gridgis.plan.change import Edited, moved_on
+from gridgis.plan.draft import Draft
+from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan
-from gridgis.plan.sketch import Edited, stepped
 
-_EDITS = {
-    f.__name__: f
-    for f in (
-        edit.place, edit.draw, edit.split_grid, edit.split_block, edit.split_block_evenly, edit.merge, edit.new_grid,
-        edit.rename, edit.set_kind, edit.lock, edit.unlock,
-    )
-}  # fmt: skip
+#: Every edit by the name that the log knows it by.
+_EDITS = {name: getattr(edit, name) for name in sorted(edit.__all__) if name != "assign"}
 
 
 def undo(draft: Draft) -> Draft:
@@ -27,13 +23,13 @@ def undo(draft: Draft) -> Draft:
 
     Raises
     ------
-    PlanError
+    EditError
         There is nothing to undo.
     """
     if not draft.done:
-        raise PlanError("there is nothing to undo", source="plan")
+        raise EditError("there is nothing to undo", reason="nothing")
     step = draft.done[-1]
-    return stepped(draft, step, draft.done[:-1], (*draft.undone, step), back=True)
+    return replace(moved_on(draft, step.replaced, back=True), done=draft.done[:-1], undone=(*draft.undone, step))
 
 
 def redo(draft: Draft) -> Draft:
@@ -41,13 +37,13 @@ def redo(draft: Draft) -> Draft:
 
     Raises
     ------
-    PlanError
+    EditError
         There is nothing to redo.
     """
     if not draft.undone:
-        raise PlanError("there is nothing to redo", source="plan")
+        raise EditError("there is nothing to redo", reason="nothing")
     step = draft.undone[-1]
-    return stepped(draft, step, (*draft.done, step), draft.undone[:-1])
+    return replace(moved_on(draft, step.replaced), done=(*draft.done, step), undone=draft.undone[:-1])
 
 
 def log(draft: Draft) -> list[dict[str, Any]]:
@@ -60,26 +56,24 @@ def apply(draft: Draft, operation: Mapping[str, Any]) -> Edited:
 
     Raises
     ------
-    PlanError
+    EditError
         No such operation, arguments that it does not have, or what the edit itself refuses.
     """
     given = dict(operation)
     name = given.pop("op", None)
     if name not in _EDITS:
-        raise PlanError("the operation is unknown", source="log", found=repr(name), wanted=", ".join(_EDITS))
-    code = _EDITS[name].__code__
-    names = code.co_varnames[1 : code.co_argcount]
-    least = names[: len(names) - len(_EDITS[name].__defaults__ or ())]
-    if not set(least) <= set(given) <= set(names):
-        raise PlanError(f"the operation {name} does not have these arguments", source="log",
-                        found=", ".join(given), wanted=", ".join(names))  # fmt: skip
+        raise EditError("the operation is unknown", reason="argument", source="log", found=repr(name),
+                        wanted=", ".join(_EDITS))  # fmt: skip
+    arguments = list(signature(_EDITS[name]).parameters.values())[1:]
+    least = {a.name for a in arguments if a.default is Parameter.empty}
+    if not least <= set(given) <= {a.name for a in arguments}:
+        raise EditError(f"the operation {name} does not have these arguments", reason="argument", source="log",
+                        found=", ".join(given), wanted=", ".join(a.name for a in arguments))  # fmt: skip
     edited: Edited = _EDITS[name](draft, **given)
     return edited
 
 
-def replay(
-    plan: Plan, operations: Iterable[Mapping[str, Any]], *, houses: gpd.GeoDataFrame | None = None, code: str = CODE
-) -> Draft:
+def replay(plan: Plan, operations: Iterable[Mapping[str, Any]], **how: Any) -> Draft:
     """The draft that a log makes of a plan, bit for bit.
 
     Parameters
@@ -88,21 +82,21 @@ def replay(
         The plan that the log began with.
     operations : iterable of mapping
         As :func:`log` gives them, perhaps by way of JSON.
-    houses, code
-        As they were given to :func:`~gridgis.plan.draft.open_plan`.
+    **how
+        Houses, borders and so on, as they were given to :func:`~gridgis.plan.opening.open_plan`.
 
     Raises
     ------
-    PlanError
+    EditError
         An operation that does not fit the plan, with its number.
     """
-    draft = open_plan(plan, houses=houses, code=code)
+    draft = open_plan(plan, **how)
     for number, operation in enumerate(operations, 1):
         try:
             draft = apply(draft, operation).draft
-        except PlanError as error:
-            raise PlanError(
-                error.message, source=f"operation {number} of the log", ids=error.ids, found=error.found,
-                wanted=error.wanted, remedy=error.remedy,
+        except EditError as error:
+            raise EditError(
+                error.message, reason=error.reason, place=error.place, source=f"operation {number} of the log",
+                ids=error.ids, found=error.found, wanted=error.wanted, remedy=error.remedy,
             ) from error  # fmt: skip
     return draft

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyproj
-import shapely
 
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
-from gridgis.plan.blocks import reading_order
-from gridgis.plan.graph import CLASS_COST, MIN_SHARED_M, Graph, block_graph, components
-from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.graph import MIN_SHARED_M, Graph, block_graph, components
+from gridgis.plan.network import Floats, Shapes
+from gridgis.plan.norms import Norms, norms_of
+from gridgis.plan.numbering import names_of
+from gridgis.plan.outcome import compactness, drawn, groups_of, summary_of
 from gridgis.plan.polygons import no_polygon
-from gridgis.plan.shares import Norms, Share, Table, between, grids_wanted, kind_of, norms_of, share_all
+from gridgis.plan.possible import Outlook, Table, grounds_of, outlook_of
+from gridgis.plan.previous import grids_before, moved
+from gridgis.plan.shares import Progress, Search, share_all
 from gridgis.plan.units import unique_codes
 from gridgis.profile import Profile
 from gridgis.schema import codes_as_text, ids_of
+
+__all__ = ["Outlook", "Plan", "Progress", "compactness", "partition"]
 
 
 class Plan(NamedTuple):
@@ -42,6 +48,10 @@ def partition(
     seed: int = 0,
     lock: pd.DataFrame | None = None,
     units: pd.DataFrame | None = None,
+    never_cross: Iterable[str] = (),
+    previous: Plan | gpd.GeoDataFrame | None = None,
+    stay: float = 0.0,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Plan:
     """Share blocks out into grids of even load.
 
@@ -52,7 +62,8 @@ def partition(
     ----------
     blocks : GeoDataFrame
         ``code``, ``unit``, ``households`` and, for weight="persons", ``persons``; polygons side by side, in any CRS.
-        ``compound_kind`` chooses the norm of a profile, ``estimated`` is summed where it is there.
+        ``compound_kind`` chooses the norm of a profile, ``estimated`` is summed where it is there; blocks of the same
+        ``compound`` (code of a housing estate) lean to one grid.
     norm : Profile or float
         A profile, or the households (persons) wanted in a grid.
     borders : GeoDataFrame, optional
@@ -67,6 +78,19 @@ def partition(
         ``code`` (of a block) and ``grid``: these blocks make up these grids and no others.
     units : DataFrame, optional
         ``code`` and ``name``, for the names of grids.
+    never_cross : iterable of str, optional
+        Classes of barriers, beside those of the profile: no grid hangs together across a border with
+        ``MIN_SHARED_M`` metres or more on one of them.
+    previous : Plan or GeoDataFrame, optional
+        A plan to go on from: blocks with ``grid``, or grids with ``code``. A block comes from the grid in which an
+        inner point of it lies. Codes (and names) go on in the grid with the largest overlap of load, then of ground.
+    stay : float
+        Price of a norm's load that leaves the grid it comes from (a grid outside the tolerance costs about 3); ground
+        without households counts a little. 0: nothing but the codes goes on. 1 to 3 keeps most households where they
+        are, at the same balance; above that, grids stay off the norm rather than send anybody away. The search then
+        starts from the previous grids.
+    progress : callable, optional
+        Called with :class:`Progress`, first before the search with what is possible, then some times a second.
 
     Returns
     -------
@@ -81,20 +105,25 @@ def partition(
         A column is missing, a code is missing or doubled.
     PlanError
         Overlapping blocks; loads that are missing or negative; a norm of 0 or less or none for this weight;
-        locks that do not fit.
+        locks that do not fit; a previous plan of another place; must-not-cross barriers without borders.
 
     Notes
     -----
     Pieces of a unit that hang together are shared out apart: an exclave has a grid of its own at least. A block above
     (1 + tolerance) times the norm cannot be mended by any plan and stands alone. The rest is cut in two, and these in
     two, along random spanning trees, and neighbouring grids are merged and cut anew as long as that lowers the price of
-    load, shape and border (:mod:`gridgis.plan.trees`). Ctrl-C ends the search: the best plan so far is returned, with a
-    warning and ``stopped`` among the parameters. numba makes it faster and changes nothing else. No optimum is
-    promised; ``bound_off_norm`` says how many grids must be off norm.
+    load, shape and border (:mod:`gridgis.plan.trees`; the weights are those of the profile). Ctrl-C ends the search:
+    the best plan so far is returned, with a warning and ``stopped`` among the parameters. numba makes it faster and
+    changes nothing else, nor do more processors. No optimum is promised.
+
+    ``bound_off_norm`` is known before the search: one for each block that is too heavy alone, for each connected piece
+    of ground whose load fits no number of grids (without heavy blocks), and for each locked grid that is off. No plan
+    in which heavy blocks stand alone has fewer grids off the norm.
 
     Reasons: "locked", "no households", "indivisible block" (the summary says into how many parts it should be cut),
-    "isolated" (ground that hangs together with no other of its unit), "community mean" (no number of grids fits the
-    unit's load), "no better cut found".
+    "isolated" (ground that hangs together with no other of its unit), "enclave" (the same, inside another unit or a
+    heavy block), "cut off by a barrier" (that must not be crossed), "cut off by locked grids", "community mean" (no
+    number of grids fits the unit's load), "no better cut found".
 
     Examples
     --------
@@ -107,39 +136,85 @@ def partition(
     >>> plan.blocks["grid"].tolist(), plan.grids["households"].tolist(), plan.summary["off_norm"]
     (['U01', 'U01', 'U02', 'U02'], [310, 290], 0)
     """
-    rule = norms_of(norm, tolerance, weight)
-    table = _table(blocks, weight)
-    shapes: Shapes = np.asarray(blocks.geometry.array, dtype=object)[table.row]
-    ordered = gpd.GeoDataFrame(geometry=shapes, crs=crs_.require_crs(blocks, "blocks"))
-    graph = block_graph(ordered, table.code, borders)
+    rule = with_bars(norms_of(norm, tolerance, weight), never_cross)
+    search = Search(seed, checked_stay(stay, previous is not None))
+    table, graph, ordered = read_blocks(blocks, rule, weight, borders)
+    titles: dict[str, str] = {}
+    if previous is not None:
+        before = previous.blocks if isinstance(previous, Plan) else previous
+        table = table._replace(home=grids_before(before, ordered))
+        named = previous.grids if isinstance(previous, Plan) else previous
+        titles = {} if "grid" in named.columns else names_of(named)  # blocks have names of their own
     locked = _locks(lock, table, graph)
-    shares, stopped = share_all(table, graph, locked, rule, seed)
-    if stopped:
-        warnings.warn("stopped: this is the best plan so far, a search to the end may be better", GridgisWarning,
-                      stacklevel=2)  # fmt: skip
-    metric = crs_.metric_crs(ordered)
-    grids, grid = _grids(shares, locked, table, graph, shapes, (ordered.crs, metric), rule, units)
+    grounds = grounds_of(table if stay > 0 else table._replace(home=None), graph, locked, rule)
+    outlook = outlook_of(grounds, table, locked, rule)
+    shares, stopped = share_all(grounds, table, rule, search, outlook, progress)
+    warn_if(stopped)
+    groups = groups_of(shares, locked, table, rule)
+    grids, grid = drawn(groups, table, graph, ordered, rule, names_of(units), titles)
     for column in ("households", "persons", "estimated"):
-        values = _counts(blocks, column)[table.row]
-        grids[column] = np.rint(np.bincount(grid, values, len(grids))).astype(np.int64)
+        grids[column] = np.rint(np.bincount(grid, counts_of(blocks, column)[table.row], len(grids))).astype(np.int64)
     placed = blocks.copy()
     names = np.empty(len(blocks), dtype=object)
     names[table.row] = grids["code"].to_numpy()[grid]
     placed["grid"] = pd.Series(names, index=blocks.index, dtype=object)
     columns = ["code", "name", "kind", "level", "parent", "households", "persons", "estimated", "deviation", "reason"]
     grids = grids[[*columns, "compound_kind", "geometry"]]
-    parameters = {
-        "tolerance": rule.tolerance, "weight": weight, "seed": seed, "min_shared_m": MIN_SHARED_M,
-        "class_cost": {name or "none": cost for name, cost in CLASS_COST.items()},
-        "profile": norm.name if isinstance(norm, Profile) else None, "locked": int((locked != "").sum()),
-        "stopped": stopped,
-    }  # fmt: skip
-    summary = _summary(grids, grid, graph, sum(s.bound for s in shares), rule, borders is not None, metric, parameters)
+    parameters = parameters_of(rule, weight, search, stopped) | {"locked": int((locked != "").sum())}
+    summary = summary_of(grids, grid, table, graph, outlook, rule, borders is not None, parameters)
+    if table.home is not None:
+        summary |= moved(table.home, names[table.row], table.load)
     grids.attrs["parameters"] = placed.attrs["parameters"] = parameters
     return Plan(placed, grids, summary)
 
 
+def parameters_of(rule: Norms, weight: str, search: Search, stopped: bool) -> dict[str, Any]:
+    """What a plan depends on, for its result."""
+    return {
+        "tolerance": rule.tolerance, "weight": weight, "seed": search.seed, "min_shared_m": MIN_SHARED_M,
+        "never_cross": list(rule.never_cross), "weights": asdict(rule.weights), "order": rule.order,
+        "stay": search.stay, "profile": rule.profile, "stopped": stopped,
+    }  # fmt: skip
+
+
+def warn_if(stopped: bool) -> None:
+    """Say that the search was stopped."""
+    if stopped:
+        warnings.warn("stopped: this is the best plan so far, a search to the end may be better", GridgisWarning,
+                      stacklevel=3)  # fmt: skip
+
+
 # --- what comes in ----------------------------------------------------------------------------------------------------
+
+
+def with_bars(rule: Norms, never_cross: Iterable[str]) -> Norms:
+    """The rule with more classes that must not be crossed."""
+    more = (never_cross,) if isinstance(never_cross, str) else tuple(never_cross)
+    return rule._replace(never_cross=tuple(sorted({*rule.never_cross, *more})))
+
+
+def checked_stay(stay: float, known: bool) -> float:
+    """The price of leaving a grid, where that can be used."""
+    if isinstance(stay, bool) or not (math.isfinite(stay) and stay >= 0):
+        raise PlanError("the price of leaving a grid (stay) cannot be used", found=repr(stay), wanted="0 or more, as 1")
+    if stay > 0 and not known:
+        raise PlanError("nothing can stay without a previous plan", found=f"stay {stay:g}",
+                        wanted="the plan to go on from", remedy="Give --previous.")  # fmt: skip
+    return float(stay)
+
+
+def read_blocks(
+    blocks: gpd.GeoDataFrame, rule: Norms, weight: str, borders: gpd.GeoDataFrame | None
+) -> tuple[Table, Graph, gpd.GeoDataFrame]:
+    """Blocks ordered by code: as columns, as a graph, and their shapes."""
+    table = _table(blocks, weight)
+    shapes: Shapes = np.asarray(blocks.geometry.array, dtype=object)[table.row]
+    ordered = gpd.GeoDataFrame(geometry=shapes, crs=crs_.require_crs(blocks, "blocks"))
+    compound = None
+    if "compound" in blocks.columns:
+        named = codes_as_text(blocks["compound"]).astype(object)
+        compound = named.where(named.notna() & (named != ""), None).to_numpy(dtype=object)[table.row]
+    return table, block_graph(ordered, table.code, borders, rule.weights, rule.never_cross, compound), ordered
 
 
 def _table(blocks: gpd.GeoDataFrame, weight: str) -> Table:
@@ -170,7 +245,7 @@ def _table(blocks: gpd.GeoDataFrame, weight: str) -> Table:
     return Table(codes[row], unit[row], load[row], kind[row], row)
 
 
-def _counts(blocks: gpd.GeoDataFrame, column: str) -> Floats:
+def counts_of(blocks: gpd.GeoDataFrame, column: str) -> Floats:
     if column not in blocks.columns:
         return np.zeros(len(blocks))
     values: Floats = pd.to_numeric(blocks[column]).to_numpy(dtype=float, na_value=0.0)
@@ -196,152 +271,17 @@ def _locks(lock: pd.DataFrame | None, table: Table, graph: Graph) -> Shapes:
         raise PlanError("locked blocks do not exist", source="lock", ids=unknown)
     place = pd.Series(np.arange(len(table.code)), index=table.code)
     locked[place[pairs["code"]].to_numpy()] = pairs["grid"].to_numpy()
+    allowed = ~graph.barred
     for grid in sorted(set(pairs["grid"])):
         rows = np.flatnonzero(locked == grid)
         if len(set(table.unit[rows])) > 1:
             raise PlanError("a locked grid lies in two units", source="lock", ids=[grid],
                             found=", ".join(sorted(set(table.unit[rows]))))  # fmt: skip
-        if components(len(rows), between(graph, rows)[1]).max() > 0:
+        inner = (locked[graph.pairs] == grid).all(axis=1)
+        if components(len(rows), np.searchsorted(rows, graph.pairs[inner])).max() > 0:
             raise PlanError("a locked grid is not in one piece", source="lock", ids=[grid],
                             remedy="Lock blocks that hang together, or give the parts codes of their own.")  # fmt: skip
+        if components(len(rows), np.searchsorted(rows, graph.pairs[inner & allowed])).max() > 0:
+            raise PlanError("a locked grid lies across a barrier that must not be crossed", source="lock", ids=[grid],
+                            remedy="Lock its sides as two grids, or allow the barrier.")  # fmt: skip
     return locked
-
-
-# --- what goes out ----------------------------------------------------------------------------------------------------
-
-
-def _grids(
-    shares: list[Share],
-    locked: Shapes,
-    table: Table,
-    graph: Graph,
-    shapes: Shapes,
-    planes: tuple[pyproj.CRS, pyproj.CRS],
-    rule: Norms,
-    units: pd.DataFrame | None,
-) -> tuple[gpd.GeoDataFrame, Ints]:
-    """Grids by code, and the row of its grid for each block."""
-    groups, rows_of = [], []
-    for share in shares:
-        for rows, reason in zip(share.blocks, share.reasons, strict=True):
-            groups.append(("", table.unit[rows[0]], share.target, share.kind, reason))
-            rows_of.append(rows)
-    for code in sorted(set(locked[locked != ""])):
-        rows = np.flatnonzero(locked == code)
-        kind = kind_of(table.kind[rows], table.load[rows])
-        groups.append((code, table.unit[rows[0]], rule.target(kind), kind, "locked"))
-        rows_of.append(rows)
-    columns = zip(("lock", "parent", "target", "compound_kind", "reason"), zip(*groups, strict=True), strict=True)
-    out = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns})
-    union = shapely.coverage_union_all if graph.clean else shapely.union_all
-    merged = np.array([_one(union(shapes[rows])) for rows in rows_of], dtype=object)
-    _number(out, merged, planes, rule.code, units)
-    load = np.array([table.load[rows].sum() for rows in rows_of])
-    target = out["target"].to_numpy(dtype=float)
-    out["deviation"] = load / target - 1
-    off = np.abs(out["deviation"].to_numpy(dtype=float)) > rule.tolerance
-    out["reason"] = out["reason"].where(off, None)
-    out["kind"], out["level"] = pd.Series(["residential"] * len(out), dtype=object), 3
-    out["parent"] = out["parent"].where(out["parent"] != "", None)
-    grids = gpd.GeoDataFrame(out, geometry=merged, crs=planes[0])
-    order = np.argsort(out["code"].to_numpy().astype(str), kind="stable")
-    grid = np.empty(len(table.code), dtype=np.int64)
-    for place, number in enumerate(order):
-        grid[rows_of[number]] = place
-    return grids.iloc[order].reset_index(drop=True), grid
-
-
-def _one(shape: Any) -> Any:
-    return shape.geoms[0] if shape.geom_type == "MultiPolygon" and len(shape.geoms) == 1 else shape
-
-
-def _number(
-    out: pd.DataFrame, shapes: Shapes, planes: tuple[pyproj.CRS, pyproj.CRS], template: str, units: pd.DataFrame | None
-) -> None:
-    """Give `out` code and name: numbers run north to south in each unit; locked grids keep their code."""
-    names: dict[str, str] = {}
-    if units is not None and {"code", "name"} <= set(units.columns):
-        texts = zip(codes_as_text(units["code"]), units["name"], strict=True)
-        names = {code: name for code, name in texts if code and isinstance(name, str)}
-    moved = crs_.project(shapes, *planes)
-    codes, titles = np.empty(len(out), dtype=object), np.empty(len(out), dtype=object)
-    taken = set(out["lock"]) - {""}
-    numbers: dict[str, int] = {}
-    for unit in sorted(set(out["parent"])):
-        own = np.flatnonzero((out["parent"] == unit).to_numpy())
-        number = 0
-        for row in own[reading_order(moved[own])]:
-            if out["lock"].iloc[row]:
-                codes[row] = out["lock"].iloc[row]
-                continue
-            number += 1
-            while template.format(unit=unit, n=number) in taken:
-                number += 1
-            codes[row] = template.format(unit=unit, n=number)
-            taken.add(codes[row])
-            numbers[codes[row]] = number
-        for row in own:
-            known = numbers.get(codes[row]) or _number_in(codes[row], unit, template)
-            titles[row] = f"{names.get(unit, '')}第{known}网格" if known else codes[row]
-    out["code"], out["name"] = pd.Series(codes, dtype=object), pd.Series(titles, dtype=object)
-
-
-def _number_in(code: str, unit: str, template: str, most: int = 999) -> int | None:
-    """The number that makes `code` in the template, for the name of a locked grid."""
-    return next((n for n in range(1, most + 1) if template.format(unit=unit, n=n) == code), None)
-
-
-def _summary(
-    grids: gpd.GeoDataFrame,
-    grid: Ints,
-    graph: Graph,
-    bound: int,
-    rule: Norms,
-    classed: bool,
-    metric: pyproj.CRS,
-    parameters: dict[str, Any],
-) -> dict[str, Any]:
-    """What was reached, as plain types."""
-    deviation = grids["deviation"].abs().to_numpy()
-    off = deviation > rule.tolerance
-    bound += int((off & (grids["reason"] == "locked").to_numpy()).sum())
-    shapes = crs_.project(grids.geometry.to_numpy(), grids.crs, metric)
-    inner = grid[graph.pairs[:, 0]] != grid[graph.pairs[:, 1]]
-    length = float(graph.metres[inner].sum())
-    rows = grids.loc[off, ["code", parameters["weight"], "reason", "deviation"]]
-    return {
-        "grids": len(grids),
-        "norm": rule.shown,
-        "bound_off_norm": bound,
-        "off_norm": int(off.sum()),
-        "max_deviation": round(float(deviation.max()), 6),
-        "mean_deviation": round(float(deviation.mean()), 6),
-        "compactness": round(float(np.mean(compactness(shapes))), 6),
-        "road_share": round(float(graph.strong[inner].sum()) / length, 6) if classed and length else None,
-        "parameters": parameters,
-        "off": [
-            {"grid": code, "households": int(load), "reason": reason, **_remedy(load, deviation, reason, rule)}
-            for code, load, reason, deviation in rows.itertuples(index=False)
-        ],
-    }
-
-
-def _remedy(load: float, deviation: float, reason: str, rule: Norms) -> dict[str, str]:
-    """What to do about a block that is too large."""
-    if reason != "indivisible block" or deviation < 0:
-        return {}
-    parts = max(2, grids_wanted(load, load / (1 + deviation), rule.tolerance)[0])
-    return {"remedy": f"cut it into {parts} parts"}
-
-
-def compactness(shapes: Shapes) -> Floats:
-    """Polsby-Popper of areas in metres: 4 pi area / perimeter², 1 for a circle.
-
-    Examples
-    --------
-    >>> import shapely
-    >>> compactness([shapely.box(0, 0, 1, 1)]).round(3).tolist()
-    [0.785]
-    """
-    share: Floats = 4 * math.pi * shapely.area(shapes) / shapely.length(shapes) ** 2
-    return share

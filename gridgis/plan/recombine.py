@@ -15,7 +15,8 @@ import numpy as np
 
 from gridgis.plan.loops import compiled, ground_of, plain, room_for
 from gridgis.plan.network import Bools, Floats, Ints
-from gridgis.plan.trees import W_BORDER, price
+from gridgis.plan.trees import price
+from gridgis.profile import Weights
 
 #: Trees drawn for each cut of the first plan, and for each pair or triple of grids.
 TREES_FIRST, TREES = 12, 24
@@ -23,17 +24,26 @@ TREES_FIRST, TREES = 12, 24
 #: Share of the tolerance from which a deviation is paid for as if it left the tolerance, so that it seldom does.
 INNER_BAND = 0.55
 
-#: Ground of fewer blocks than this is started from several seeds where grids stay off norm; so many in all.
+#: Ground of fewer blocks than this is started from so many seeds.
 SMALL, STARTS = 400, 4
+
+#: Where grids stay off norm that need not, ground is started so often again: small ground, and other ground.
+MORE, MORE_LARGE = 12, 2
 
 #: The machine code is loaded from so many blocks on: that takes longer than to share out a few blocks without it.
 COMPILED_FROM = 500
+
+#: What a mean grid area counts for, beside the norm's households, when ground leaves the grid it comes from.
+_HOLD_GROUND = 0.05
 
 _ROUNDS = 30
 
 
 class Piece(NamedTuple):
-    """Connected blocks (rows 0..n-1): load, m², metres around; pairs of neighbours, metres and cost of the border."""
+    """Connected blocks (rows 0..n-1): load, m², metres around; pairs of neighbours, metres and cost of the border.
+
+    `home` is the number of the grid that a block comes from, -1 for none.
+    """
 
     load: Floats
     area: Floats
@@ -41,15 +51,21 @@ class Piece(NamedTuple):
     pairs: Ints
     metres: Floats
     cost: Floats
+    home: Ints | None = None
 
 
 class Engine(NamedTuple):
-    """How a plan is searched: the seed, the loops and whether they are compiled, and what says that it is enough."""
+    """How a plan is searched: the seed, the loops and whether they are compiled, what says that it is enough; weights.
+
+    `stay` is the price of a norm's load that leaves the grid it comes from.
+    """
 
     seed: int
     loops: dict[str, Callable[..., Any]]
     fast: bool
     stop: threading.Event
+    weights: Weights = Weights()
+    stay: float = 0.0
 
 
 def engine(seed: int, blocks: int, stop: threading.Event | None = None) -> Engine:
@@ -64,8 +80,16 @@ class Draft:
     def __init__(self, piece: Piece, count: int, target: float, tolerance: float, tools: Engine, start: int) -> None:
         self.piece, self.count, self.tools = piece, count, tools
         mean = float(piece.area.sum()) / count
-        self.rule = (float(target), INNER_BAND * tolerance, float(tolerance), mean, 4 * math.sqrt(mean))
-        ground = ground_of(piece.pairs, piece.metres, piece.cost, (piece.load, piece.area, piece.perimeter))
+        weights = tools.weights
+        self.rule = (
+            float(target), INNER_BAND * tolerance, float(tolerance), mean, 4 * math.sqrt(mean), weights.load,
+            weights.compactness, weights.wide_ground, weights.border, float(tools.stay),
+        )  # fmt: skip
+        self.home = np.full(len(piece.load), -1, dtype=np.int64) if piece.home is None else piece.home
+        held = piece.load / target + _HOLD_GROUND * piece.area / mean
+        self.hold: Floats = np.where(self.home >= 0, held, 0.0)
+        sizes = (piece.load, piece.area, piece.perimeter)
+        ground = ground_of(piece.pairs, piece.metres, piece.cost, sizes, self.home, self.hold)
         self.ground = tuple(self._own(values) for values in ground)
         self.room = tuple(self._own(values) for values in room_for(len(piece.load), len(piece.pairs)))
         self.state = self._own(_state(tools.seed, start, len(piece.load)))
@@ -108,7 +132,8 @@ class Draft:
         """Grids outside the tolerance, and the price of the whole."""
         label, pairs = self.labels(), self.piece.pairs
         cut = label[pairs[:, 0]] != label[pairs[:, 1]]
-        total = 2 * W_BORDER * float(self.piece.cost[cut].sum()) / self.rule[4]
+        total = 2 * self.rule[8] * float(self.piece.cost[cut].sum()) / self.rule[4]
+        total += self.rule[9] * float(self.hold[label != self.home].sum())
         for load, area, rim in zip(*(values.tolist() for values in self.sums()), strict=True):
             total += price(load, area, rim, 1, self.rule)
         return int(self.off().sum()), round(total, 7)
@@ -237,15 +262,18 @@ def share_out(piece: Piece, count: int, target: float, tolerance: float, tools: 
     if count >= len(piece.load):
         return np.arange(len(piece.load), dtype=np.int64)
     best: tuple[tuple[int, float], Draft] | None = None
-    for start in range(STARTS if len(piece.load) <= SMALL else 1):
+    small = len(piece.load) <= SMALL
+    fits = abs(float(piece.load.sum()) / count / target - 1) <= tolerance
+    starts = STARTS if small else 1
+    for start in range(starts + (MORE if small else MORE_LARGE)):
+        if best is not None and (tools.stop.is_set() or (start >= starts and (best[0][0] == 0 or not fits))):
+            break
         draft = Draft(piece, count, target, tolerance, tools, start)
         draft.bisect()
         draft.improve()
         found = draft.score()
         if best is None or found < best[0]:
             best = found, draft
-        if tools.stop.is_set():
-            break
     return best[1].labels() if best else np.zeros(len(piece.load), dtype=np.int64)
 
 
@@ -256,5 +284,5 @@ def subpiece(piece: Piece, rows: Ints) -> Piece:
     inner = (place[piece.pairs] >= 0).all(axis=1)
     return Piece(
         piece.load[rows], piece.area[rows], piece.perimeter[rows], place[piece.pairs[inner]], piece.metres[inner],
-        piece.cost[inner],
+        piece.cost[inner], None if piece.home is None else piece.home[rows],
     )  # fmt: skip

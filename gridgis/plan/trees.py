@@ -2,18 +2,20 @@
 
 Every function here runs as it stands on lists, and compiled on arrays of the same numbers; both draw the same random
 numbers and add in the same order, so the plan is the same. Hence plain loops, numbers from a generator of our own, and
-tuples instead of objects: ``ground`` is (start, near, metres, cost, load, area, rim) and ``room`` the scratch space of
-:mod:`gridgis.plan.loops`; ``rule`` is (target, band, limit, mean area, side of a square grid).
+tuples instead of objects: ``ground`` is (start, near, metres, cost, load, area, rim, home, hold) and ``room`` the
+scratch space of :mod:`gridgis.plan.loops`; ``rule`` is (target, band, limit, mean area, side of a square grid, weights
+of load, compactness, wide ground and border, price of leaving). ``home`` is the grid that a block comes from (-1:
+none), ``hold`` what it counts for when it leaves that.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-#: What the search pays for, for each grid: leaving the band of the norm (per deviation beyond it, and squared), leaving
-#: the tolerance, the squared deviation, 1/compactness - 1, the square of mean grid areas beyond WIDE of them (where
-#: nobody lives, loads alone would leave one grid all the ground), and border cost over that of a square grid on lanes.
-W_BAND, W_BAND_SQUARED, W_OFF, W_DEVIATION, W_SHAPE, W_GROUND, W_BORDER = 2.0, 20.0, 3.0, 1.0, 0.2, 0.05, 0.7
+#: What the load of a grid costs, times the weight of load: leaving the band of the norm (per deviation beyond it, and
+#: squared), leaving the tolerance, and the squared deviation. The other weights are those of the profile; ground counts
+#: beyond WIDE mean areas (where nobody lives, loads alone would leave one grid all the ground).
+W_BAND, W_BAND_SQUARED, W_OFF, W_DEVIATION = 2.0, 20.0, 3.0, 1.0
 WIDE = 2.0
 
 #: Less than this is no improvement.
@@ -37,10 +39,11 @@ def price(load: float, area: float, rim: float, parts: int, rule: Any) -> float:
         cost += W_BAND * over + W_BAND_SQUARED * over * over
     if off > rule[2]:
         cost += W_OFF
+    cost *= rule[5]
     wide = area / (parts * rule[3]) - WIDE
     if wide > 0.0:
-        cost += W_GROUND * wide * wide
-    return float(parts * cost + W_SHAPE * (rim * rim / (_FOUR_PI * area) - 1.0))
+        cost += rule[7] * wide * wide
+    return float(parts * cost + rule[6] * (rim * rim / (_FOUR_PI * area) - 1.0))
 
 
 def push(room: Any, size: int, key: float, node: int, via: int) -> int:
@@ -143,18 +146,42 @@ def add_up(ground: Any, mark: int, count: int, room: Any) -> None:
         paid[up] += paid[node]
 
 
-def best_cut(ground: Any, mark: int, root: int, parts: int, trees: int, rule: Any, state: Any, room: Any) -> Any:
+def add_homes(ground: Any, count: int, homes: Any, room: Any) -> float:
+    """For each block of the tree what its branch holds of the first and of the second home; what the whole holds."""
+    home, hold = ground[7], ground[8]
+    order, parent, one, two = room[3], room[4], room[20], room[21]
+    whole = 0.0
+    for i in range(count):
+        node = order[i]
+        whole += hold[node]
+        one[node] = hold[node] if home[node] == homes[0] else 0.0
+        two[node] = hold[node] if home[node] == homes[1] else 0.0
+    for i in range(count - 1, 0, -1):
+        node = order[i]
+        one[parent[node]] += one[node]
+        two[parent[node]] += two[node]
+    return whole
+
+
+def best_cut(
+    ground: Any, mark: int, root: int, parts: int, trees: int, rule: Any, state: Any, room: Any, homes: Any = (-1, -1)
+) -> Any:
     """Cut the marked ground for `parts` grids in two, the best of all edges of `trees` trees.
 
-    Returns its price (-1: one block only) and the parts of the first side, whose blocks are 1 in ``room[12]``.
+    Where `homes` are two grids, what would leave them is paid for. Returns the price (-1: one block only) and the parts
+    of the first side, whose blocks are 1 in ``room[12]``.
     """
     order, parent, side = room[3], room[4], room[12]
     load, area, rim, cut, paid = room[7], room[8], room[9], room[10], room[11]
+    one, two = room[20], room[21]
+    stay, whole = rule[9] if homes[0] >= 0 else 0.0, 0.0
     best, share, first = -1.0, 0, root
     least = max(1, parts // 3)
     for number in range(trees):
         count = grow(ground, mark, first, number % 3, state, room)
         add_up(ground, mark, count, room)
+        if stay > 0.0:
+            whole = add_homes(ground, count, homes, room)
         top, found = first, -1
         for i in range(1, count):
             node = order[i]
@@ -165,7 +192,9 @@ def best_cut(ground: Any, mark: int, root: int, parts: int, trees: int, rule: An
                 continue
             rest = rim[top] - rim[node] + 2.0 * cut[node]
             cost += price(load[top] - load[node], area[top] - area[node], rest, parts - fair, rule)
-            cost += 2.0 * W_BORDER * paid[node] / rule[4]
+            cost += 2.0 * rule[8] * paid[node] / rule[4]
+            if stay > 0.0:
+                cost += stay * (whole - max(one[node] + two[top] - two[node], two[node] + one[top] - one[node]))
             if best < 0.0 or cost < best:
                 best, share, found = cost, fair, node
         if found >= 0:
@@ -190,7 +219,7 @@ def bisect(ground: Any, label: Any, parts: int, trees: int, rule: Any, state: An
             continue
         for block in range(len(label)):
             inside[block] = 1 if label[block] == grid else 0
-        best, share = best_cut(ground, 1, root, parts, trees, rule, state, room)
+        best, share = best_cut(ground, 1, root, parts, trees, rule, state, room, (-1, -1))
         if best < 0.0:
             continue
         roots = (-1, -1)
@@ -254,7 +283,7 @@ def worth(ground: Any, label: Any, count: int, room: Any, grids: Any, rule: Any)
     """The price of the two or three `grids`, whose blocks are ``room[16][:count]``, and of the borders between."""
     sums = room[17]
     paid = measure(ground, label, count, room, grids, sums)
-    cost = 2.0 * W_BORDER * paid / rule[4]
+    cost = 2.0 * rule[8] * paid / rule[4]
     for at in (0, 3, 6):
         if sums[at + 1] > 0.0:
             cost += price(sums[at], sums[at + 1], sums[at + 2], 1, rule)
@@ -278,11 +307,17 @@ def recombine(ground: Any, label: Any, first: Any, todo: Any, trees: int, rule: 
         if how_many(label, count, blocks, grids) == present and count > 1:
             before = worth(ground, label, count, room, grids, rule)
             after = cut_up(ground, label, first[grids[0]], count, grids, trees, rule, state, room)
-            if after < before - LEAST and after >= 0.0:
-                relabel(ground, label, first, count, blocks, new, grids)
-                kept += 1
-                for i in range(present):
-                    changed[grids[i]] = 1
+            if after >= 0.0:
+                taken = matched(ground, label, count, blocks, new, grids, rule)
+                if rule[9] > 0.0:
+                    before += rule[9] * away(ground, label, count, blocks, (0, 0, 0), (-1, -1, -1))
+                    after = worth(ground, new, count, room, (0, 1, 2), rule)
+                    after += rule[9] * away(ground, new, count, blocks, taken, grids)
+                if after < before - LEAST:
+                    relabel(label, first, count, blocks, new, taken, grids)
+                    kept += 1
+                    for i in range(present):
+                        changed[grids[i]] = 1
         for i in range(count):
             inside[blocks[i]] = side[blocks[i]] = 0
             new[blocks[i]] = -1
@@ -309,7 +344,8 @@ def cut_up(
     """Cut the marked blocks anew into as many as there are `grids`: 0, 1, 2 in ``room[19]``; the price (-1: none)."""
     inside, side, blocks, new = room[6], room[12], room[16], room[19]
     parts = 3 if grids[2] >= 0 else 2
-    best, share = best_cut(ground, 1, root, parts, trees, rule, state, room)
+    homes = (grids[0], grids[1]) if parts == 2 else (-1, -1)
+    best, share = best_cut(ground, 1, root, parts, trees, rule, state, room, homes)
     if best < 0.0:
         return -1.0
     for i in range(count):
@@ -322,7 +358,7 @@ def cut_up(
         if new[blocks[i]] == larger:
             inside[blocks[i]] = 2
             root = blocks[i]
-    best, share = best_cut(ground, 2, root, 2, trees, rule, state, room)
+    best, share = best_cut(ground, 2, root, 2, trees, rule, state, room, (-1, -1))
     if best < 0.0:
         return -1.0
     for i in range(count):
@@ -331,8 +367,11 @@ def cut_up(
     return worth(ground, new, count, room, (0, 1, 2), rule)
 
 
-def relabel(ground: Any, label: Any, first: Any, count: int, blocks: Any, new: Any, grids: Any) -> None:
-    """Turn the parts 0, 1, 2 into `grids`, each into that with which it shares most load (then most blocks)."""
+def matched(ground: Any, label: Any, count: int, blocks: Any, new: Any, grids: Any, rule: Any) -> Any:
+    """Which of the `grids` each part 0, 1, 2 continues: that with which it shares most load (then most blocks).
+
+    Where staying counts, that from which most of it comes.
+    """
     parts = 3 if grids[2] >= 0 else 2
     taken = (-1, -1, -1)
     for _ in range(parts):
@@ -343,8 +382,13 @@ def relabel(ground: Any, label: Any, first: Any, count: int, blocks: Any, new: A
                     continue
                 shared = 0.0
                 for i in range(count):
-                    if new[blocks[i]] == part and label[blocks[i]] == grids[at]:
-                        shared += ground[4][blocks[i]] + 1e-3
+                    block = blocks[i]
+                    if new[block] == part:
+                        if rule[9] > 0.0:
+                            if ground[7][block] == grids[at]:
+                                shared += ground[8][block]
+                        elif label[block] == grids[at]:
+                            shared += ground[4][block] + 1e-3
                 if shared > most:
                     most, pair = shared, (part, at)
         part, at = pair
@@ -353,6 +397,24 @@ def relabel(ground: Any, label: Any, first: Any, count: int, blocks: Any, new: A
             at if part == 1 else taken[1],
             at if part == 2 else taken[2],
         )
+    return taken
+
+
+def away(ground: Any, label: Any, count: int, blocks: Any, taken: Any, grids: Any) -> float:
+    """What the blocks hold that are not at home; `taken` and `grids` turn parts into grids (grids of -1: no parts)."""
+    sum_ = 0.0
+    for i in range(count):
+        block = blocks[i]
+        grid = label[block]
+        if grids[0] >= 0:
+            grid = grids[taken[grid]]
+        if grid != ground[7][block]:
+            sum_ += ground[8][block]
+    return sum_
+
+
+def relabel(label: Any, first: Any, count: int, blocks: Any, new: Any, taken: Any, grids: Any) -> None:
+    """Turn the parts 0, 1, 2 into the grids that they continue."""
     for i in range(count):
         block = blocks[i]
         grid = grids[taken[new[block]]]

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis import crs as crs_
-from gridgis.errors import GeometryError, PlanError, SchemaError
+from gridgis.errors import GeometryError, InputError, PlanError, SchemaError
 from gridgis.plan.network import Floats, Ints, Shapes, flatten
 from gridgis.plan.polygons import no_polygon
 from gridgis.schema import check_key, codes_as_text, ids_of
@@ -56,6 +56,8 @@ def unique_codes(frame: pd.DataFrame, source: str) -> NDArray[Any]:
 
 
 def _polygons(frame: gpd.GeoDataFrame, source: str) -> Shapes:
+    if len(frame) == 0:
+        raise InputError("the table has no rows", source=source, wanted="at least one polygon")
     shapes: Shapes = shapely.force_2d(np.asarray(frame.geometry.array, dtype=object))
     bad = no_polygon(shapes)
     if bad.any():

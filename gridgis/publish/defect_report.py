@@ -5,8 +5,6 @@ The page asks nothing of any other host. Its only script chooses the language; w
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -14,7 +12,6 @@ from typing import Any
 
 import geopandas as gpd
 import jinja2
-import markupsafe
 import numpy as np
 import pandas as pd
 import pyproj
@@ -26,6 +23,7 @@ from gridgis.errors import SchemaError
 from gridgis.publish import words
 from gridgis.publish.closeups import Closeup, Place, closeups
 from gridgis.publish.defect_map import draw_map
+from gridgis.publish.languages import SCRIPT, SCRIPT_HASH
 from gridgis.publish.outlines import Floats, Objects
 from gridgis.publish.reports import figure, percent
 from gridgis.schema import DEFECT_KINDS, codes_as_text
@@ -40,13 +38,6 @@ NAMED = 6
 _NEEDED = ("kind", "severity", "codes", "area_m2", "width_m", "lon", "lat", "message")
 #: Kinds that are about a whole grid and not about the place of their point.
 _WHOLE = ("duplicate_code", "missing_code")
-_SCRIPT = (
-    '(function(){var r=document.documentElement,b=document.querySelectorAll("button[data-set]"),i;'
-    "function set(l){r.className=l;r.lang=l==='en'?'en':'zh-Hans';"
-    "b.forEach(function(x){x.setAttribute('aria-pressed',x.dataset.set===l?'true':'false')})}"
-    "for(i=0;i<b.length;i++)b[i].addEventListener('click',function(){set(this.dataset.set)});"
-    'document.querySelector(".languages").hidden=false;set("both")})()'
-)
 
 
 def defects_report(
@@ -124,8 +115,8 @@ def defects_report(
         unmarked=max(0, len(ranked) - MARKED),
         misfit=_misfit(verdict.get("misfit") or ()),
         log=None if log is None else _log(log),
-        script=markupsafe.Markup(_SCRIPT),
-        script_hash=base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode(),
+        script=SCRIPT,
+        script_hash=SCRIPT_HASH,
     )
     return page + "\n"
 

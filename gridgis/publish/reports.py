@@ -203,9 +203,9 @@ def _chain(counts: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _details(found: Mapping[str, Any]) -> list[tuple[tuple[str, str], int]]:
-    told = {**found, **found.get("how", {})}
-    skip = ("total", "complete", "broken", "how")
-    return [(words.pair(words.DETAILS, name), n) for name, n in told.items() if name not in skip and n]
+    skip = ("total", "complete", "ambiguous", "none", "broken", "how")
+    told = {**{name: n for name, n in found.items() if name not in skip}, **found.get("how", {})}
+    return [(words.pair(words.DETAILS, name), n) for name, n in told.items() if n]
 
 
 def _coverage(coverage: pd.DataFrame) -> dict[str, Any]:

@@ -139,7 +139,11 @@ REASONS: Words = {
     "no households": ("无住户", "no households"),
     "indivisible block": ("街坊不可再分", "indivisible block"),
     "isolated": ("与本社区其他地块不相连", "isolated"),
+    "enclave": ("飞地，四周是别的社区或街坊", "enclave"),
+    "cut off by a barrier": ("被不可跨越的界线隔开", "cut off by a barrier"),
+    "cut off by locked grids": ("被锁定的网格隔开", "cut off by locked grids"),
     "community mean": ("受社区总户数所限", "community mean"),
+    "chosen mean": ("受所选网格总户数所限", "chosen mean"),
     "no better cut found": ("未找到更优划分", "no better cut found"),
 }
 #: The links of the chain, each with a total and what of it is complete.

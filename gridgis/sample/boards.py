@@ -11,7 +11,7 @@ import shapely
 from numpy.typing import NDArray
 
 from gridgis.crs import WGS84
-from gridgis.sample.truth import LATER, Planted
+from gridgis.sample.truth import Planted
 
 FILE = "boards.csv"
 #: The number of the grid that has no board.
@@ -55,10 +55,10 @@ def make_boards(
         ("board-placeless", placeless, "nobody wrote down where it hangs"),
     ]
     planted = [
-        Planted(name, "boards", FILE, tuple(codes[rows]), name.partition("-")[2], LATER, detail)
+        Planted(name, "boards", FILE, tuple(codes[rows]), name.partition("-")[2], "patrol", detail)
         for name, rows, detail in told
     ]
-    planted.append(Planted("board-lacking", "boards", FILE, (bare,), "lacking", LATER, "a grid without a board"))
+    planted.append(Planted("board-lacking", "boards", FILE, (bare,), "lacking", "patrol", "a grid without a board"))
     return boards.set_geometry(places, crs=WGS84), planted
 
 

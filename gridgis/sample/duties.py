@@ -20,7 +20,7 @@ from gridgis.sample.phones import SHIFTED
 from gridgis.sample.plane import SEED, degrees_of
 from gridgis.sample.staff import DAYS, Team
 from gridgis.sample.tracks import Round, Walk
-from gridgis.sample.truth import LATER, Planted
+from gridgis.sample.truth import Planted
 
 SITES_FILE, CARE_FILE, VISITS_FILE, MATTERS_FILE = "sites.geojson", "care_addresses.csv", "visits.csv", "matters.csv"
 
@@ -75,14 +75,14 @@ def _sites(team: Team, rounds: list[Round], walks: list[Walk]) -> tuple[gpd.GeoD
             if (walker, day) == _UNVISITED:
                 detail = f"{code} was not visited on {day}, though its cadence is daily"
                 planted.append(
-                    Planted("visit-missing", "visit", VISITS_FILE, (code,), "missing", LATER, detail, {"date": day})
+                    Planted("visit-missing", "visit", VISITS_FILE, (code,), "missing", "patrol", detail, {"date": day})
                 )
                 continue
             if (walker, day) == _CLAIMED:
                 second = int(pd.Timestamp(f"{day}T22:10:00+08:00").timestamp())
                 detail = f"{who} says to have been at {code} at 22:10; no track is near"
                 planted.append(
-                    Planted("visit-claimed", "visit", VISITS_FILE, (code,), "claimed", LATER, detail, {"date": day})
+                    Planted("visit-claimed", "visit", VISITS_FILE, (code,), "claimed", "patrol", detail, {"date": day})
                 )
             visits.append((code, who, second))
     degrees = degrees_of(np.array(places))
@@ -158,7 +158,7 @@ def _care(
                     visits.append((target, who, second))
     late = str(care["id"][forgotten])
     detail = "no visit in the week from 2026-03-09"
-    planted = Planted("visit-overdue", "visit", VISITS_FILE, (late,), "overdue", LATER, detail)
+    planted = Planted("visit-overdue", "visit", VISITS_FILE, (late,), "overdue", "patrol", detail)
     return care, _visit_table(visits), planted
 
 
@@ -202,6 +202,6 @@ def _matters(grids: gpd.GeoDataFrame, rng: np.random.Generator) -> tuple[pd.Data
         ("misplaced", wrong, "the grid named is not the grid of the place"),
     ]
     return frame, [
-        Planted(f"matter-{kind}", "matters", MATTERS_FILE, tuple(ids[which]), kind, LATER, detail)
+        Planted(f"matter-{kind}", "matters", MATTERS_FILE, tuple(ids[which]), kind, "patrol", detail)
         for kind, which, detail in told
     ]

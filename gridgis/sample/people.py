@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from gridgis.sample import names
 from gridgis.sample.plane import SEED, to_degrees, to_plan
 from gridgis.sample.town import Town
-from gridgis.sample.truth import LATER, Planted
-from gridgis.sample.written import FOUND, WAYS, Parts
+from gridgis.sample.truth import Planted
+from gridgis.sample.written import WAYS, Parts
 
 HOUSES = 9600
 PERSONS = 27000
@@ -204,16 +204,10 @@ class _Writer:
 
 
 def _planted(answers: pd.DataFrame) -> list[Planted]:
-    """The faults among the persons, and the addresses that only a later address index will find."""
+    """The faults among the persons."""
     found = []
     for kind, (_, how, detail) in WRONG.items():
         ids = tuple(answers.loc[answers["way"] == kind, "id"])
         more = {"count": len(ids), "house_how": how}
         found.append(Planted(f"person-{kind}", "chain", PERSONS_FILE, ids, kind, "assign persons, chain", detail, more))
-    for name, way in WAYS.items():
-        if way.today != FOUND:
-            ids = tuple(answers.loc[answers["way"] == name, "id"])
-            detail = "a right address, written in a way that is not understood yet"
-            more = {"count": len(ids), "house_how": way.today}
-            found.append(Planted(f"person-{name}", "address index", PERSONS_FILE, ids, name, LATER, detail, more))
     return found

@@ -12,7 +12,7 @@ from gridgis.crs import wgs84_to_gcj02
 from gridgis.sample.plane import SEED, degrees_of
 from gridgis.sample.staff import DAYS, LEAVE, STORM_DAY
 from gridgis.sample.tracks import ODD_MINUTES, Round, Walk, drift
-from gridgis.sample.truth import LATER, Planted
+from gridgis.sample.truth import Planted
 
 TRACKS_FILE, SHIFTED_FILE, GPX_FOLDER = "tracks.parquet", "tracks_gcj02.parquet", "tracks"
 
@@ -158,10 +158,10 @@ def _planted(ids: list[str]) -> list[Planted]:
     who, first, again = ids[REPLAY[0]], *REPLAY[1:]
     replay = {"date": again, "of": first}
     detail = f"the track of {first} handed in again, each fix a day later"
-    rows.append(Planted("track-replayed", "replayed track", TRACKS_FILE, (who,), "replayed", LATER, detail, replay))
+    rows.append(Planted("track-replayed", "replayed track", TRACKS_FILE, (who,), "replayed", "patrol", detail, replay))
     detail = "an afternoon by car in slow traffic, 5 m/s: below what counts as too fast"
     car = {"date": CAR[1]}
-    rows.append(Planted("track-car", "vehicle", TRACKS_FILE, (ids[CAR[0]],), "vehicle", LATER, detail, car))
+    rows.append(Planted("track-car", "vehicle", TRACKS_FILE, (ids[CAR[0]],), "vehicle", "patrol", detail, car))
     return rows
 
 

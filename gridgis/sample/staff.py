@@ -15,7 +15,7 @@ import shapely
 
 from gridgis.sample import names
 from gridgis.sample.plane import SEED
-from gridgis.sample.truth import LATER, Planted
+from gridgis.sample.truth import Planted
 
 STAFF = 45
 #: How many workers carry a phone that records, three in each community.
@@ -70,7 +70,7 @@ def make_team(grids: gpd.GeoDataFrame) -> Team:
     who, where = rows.walking[-1]
     planted += [
         Planted(
-            "posting-vacancy", "staff and postings", "postings.csv", (rows.vacant,), "vacancy", LATER,
+            "posting-vacancy", "staff and postings", "postings.csv", (rows.vacant,), "vacancy", "patrol",
             "a grid without a full-time worker",
         ),
         Planted(

@@ -17,7 +17,7 @@ from gridgis.plan.blocks import make_blocks
 from gridgis.plan.partition import partition
 from gridgis.profile import Profile
 from gridgis.sample import boards, names, oldgrids, people, phones, staff, truth
-from gridgis.sample.duties import make_duties
+from gridgis.sample.duties import CARE_FILE, MATTERS_FILE, SITES_FILE, VISITS_FILE, make_duties
 from gridgis.sample.ground import Ground, barrier_lines, communities, make_ground
 from gridgis.sample.lanes import ShortEnd, fall_short
 from gridgis.sample.layers import make_layers
@@ -38,7 +38,7 @@ FILES = {
 }  # fmt: skip
 _TABLE = {
     "boundary": "boundary", "units": "unit", "barriers": "barrier", "compounds": "compound",
-    "buildings": "building", "houses": "house",
+    "buildings": "building", "houses": "house", "water": "water",
 }  # fmt: skip
 TRUTH_FILE, PORTRAITS = "truth.json", "portraits"
 
@@ -173,9 +173,10 @@ def at_work(tables: Mapping[str, Any], grids: gpd.GeoDataFrame) -> Work:
 def _grids(folder: Path) -> gpd.GeoDataFrame:
     """The grids that ``build`` makes of the files: read back, cut and shared out in the same way."""
     made = {name: read(folder / FILES[name], table=table) for name, table in _TABLE.items()}
-    loads = {name: made[name] for name in ("units", "houses", "buildings", "compounds")}
-    cut = make_blocks(made["boundary"], made["barriers"], **loads)
-    plan = partition(cut.blocks, Profile.load(PROFILE), borders=cut.borders, units=made["units"])
+    loads = {name: made[name] for name in ("units", "houses", "buildings", "compounds", "water")}
+    profile = Profile.load(PROFILE)
+    cut = make_blocks(made["boundary"], made["barriers"], **loads, norm=profile.norm)
+    plan = partition(cut.blocks, profile, borders=cut.borders, units=made["units"])
     return plan.grids.sort_values("code", ignore_index=True)
 
 
@@ -209,6 +210,7 @@ def _buildings(town: Town) -> gpd.GeoDataFrame:
 
 def _project() -> str:
     inputs = "\n".join(f'{name} = "{file}"' for name, file in FILES.items())
+    inputs += f'\nsites = ["{SITES_FILE}", "{CARE_FILE}"]\nvisits = "{VISITS_FILE}"\nmatters = "{MATTERS_FILE}"'
     return f"""# {names.CITY}{names.DISTRICT}{names.TOWN}：虚构的示范街道，纯属编造。
 # An invented sub-district; nothing in it exists.
 # gridgis build project.toml --serve

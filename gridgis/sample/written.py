@@ -1,7 +1,7 @@
 """Addresses as people write them: the house is the same, the words are not.
 
-Each way of writing is a function of the parts of one address and some random numbers. What today's comparator makes
-of a way stands beside it: it finds the house, or it says that it is in doubt, or that there is none.
+Each way of writing is a function of the parts of one address and some random numbers. The house of each is found; where
+the estate is named instead of its lane, only beside the table of compounds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from gridgis.sample import names
 _ADDRESS = re.compile(r"(?P<street>.+?)(?:(?P<lane>\d+)弄)?(?P<number>\d+)号(?P<stem>[甲乙]?)(?P<room>\d{3,4})室")
 _WIDE = str.maketrans("0123456789", "０１２３４５６７８９")
 _DIGITS = "〇一二三四五六七八九"
-
-#: What the comparator says today of an address of which nothing but the writing is unusual.
-FOUND, DOUBT, NOTHING = "address", "ambiguous", "none"
 
 
 class Parts(NamedTuple):
@@ -48,11 +45,10 @@ class Parts(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A way of writing: what it makes of an address, whom it fits, what is found today, how often it is used."""
+    """A way of writing: what it makes of an address, whom it fits, how often it is used."""
 
     write: Callable[[Parts, np.random.Generator], str]
     fits: Callable[[Parts], bool]
-    today: str
     weight: float
 
 
@@ -129,17 +125,17 @@ def _by_estate(parts: Parts, rng: np.random.Generator) -> str:
     return f"{parts.estate}{parts.number}{word}{parts.room}室"
 
 
-#: The ways, by name; the two last are for the address index of a later version.
+#: The ways, by name.
 WAYS: dict[str, Way] = {
-    "register": Way(_plain, _always, FOUND, 0.20),
-    "full": Way(_full, _always, FOUND, 0.14),
-    "prefix": Way(_prefixed, _always, FOUND, 0.14),
-    "full width": Way(_wide, _always, FOUND, 0.11),
-    "numerals": Way(_numerals, lambda p: not p.stem, FOUND, 0.11),
-    "short": Way(_short, lambda p: not p.stem, FOUND, 0.08),
-    "stair": Way(_with_stair, lambda p: bool(p.lane), FOUND, 0.07),
-    "spaced": Way(_spaced, _always, FOUND, 0.06),
-    "stem": Way(_stem_first, lambda p: bool(p.stem), FOUND, 0.01),
-    "block for number": Way(_as_block, lambda p: bool(p.lane), DOUBT, 0.04),
-    "estate": Way(_by_estate, lambda p: bool(p.lane and p.estate), NOTHING, 0.04),
+    "register": Way(_plain, _always, 0.20),
+    "full": Way(_full, _always, 0.14),
+    "prefix": Way(_prefixed, _always, 0.14),
+    "full width": Way(_wide, _always, 0.11),
+    "numerals": Way(_numerals, lambda p: not p.stem, 0.11),
+    "short": Way(_short, lambda p: not p.stem, 0.08),
+    "stair": Way(_with_stair, lambda p: bool(p.lane), 0.07),
+    "spaced": Way(_spaced, _always, 0.06),
+    "stem": Way(_stem_first, lambda p: bool(p.stem), 0.01),
+    "block for number": Way(_as_block, lambda p: bool(p.lane), 0.04),
+    "estate": Way(_by_estate, lambda p: bool(p.lane and p.estate), 0.04),
 }

@@ -17,7 +17,8 @@ import shapely
 from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
 
 from gridgis.errors import ConflictError, NotFoundError, StoreError
-from gridgis.plan.draft import open_plan, plan_of
+from gridgis.plan.closing import Drafted, plan_of
+from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan
 from gridgis.store import Store, audit, publishing
 from gridgis.store.models import Base
@@ -101,7 +102,13 @@ class Plans:
     # --- drafts -------------------------------------------------------------------------------------------------------
 
     def add(
-        self, plan: Plan, *, title: str, by: str, borders: gpd.GeoDataFrame | None = None, based_on: int | None = None
+        self,
+        plan: Plan | Drafted,
+        *,
+        title: str,
+        by: str,
+        borders: gpd.GeoDataFrame | None = None,
+        based_on: int | None = None,
     ) -> int:
         """Keep a plan as a new draft.
 
@@ -122,7 +129,7 @@ class Plans:
         return number
 
     def keeping(
-        self, plan: Plan, *, title: str, by: str, on: date, borders: gpd.GeoDataFrame | None = None
+        self, plan: Plan | Drafted, *, title: str, by: str, on: date, borders: gpd.GeoDataFrame | None = None
     ) -> Callable[[Connection], int | None]:
         """What keeps a plan without faults as the one that holds from a day on, to be done in a transaction of others.
 
@@ -151,14 +158,21 @@ class Plans:
         return keep
 
     def save(
-        self, plan: int, before: Plan, after: Plan, *, seen: int, by: str, operations: Iterable[Mapping[str, Any]] = ()
+        self,
+        plan: int,
+        before: Plan,
+        after: Plan | Drafted,
+        *,
+        seen: int,
+        by: str,
+        operations: Iterable[Mapping[str, Any]] = (),
     ) -> Version:
         """Write what an editor changed into a draft.
 
         Parameters
         ----------
         plan : int
-        before, after : Plan
+        before, after : Plan, or what :func:`gridgis.plan.closing.plan_of` gives
             What :meth:`load` gave, and what became of it.
         seen : int
             The revision that was loaded.
@@ -326,7 +340,7 @@ def _holding(day: date) -> Select[int]:
 
 
 def _ready(
-    plan: Plan, title: str, borders: gpd.GeoDataFrame | None
+    plan: Plan | Drafted, title: str, borders: gpd.GeoDataFrame | None
 ) -> tuple[dict[Table, list[dict[str, Any]]], dict[str, Any]]:
     """A plan as rows of its tables, and the note that goes with it."""
     if not title.strip():
