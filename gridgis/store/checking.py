@@ -22,7 +22,7 @@ NAMED = (
     ("house", "building", "building", "code"), ("person", "house", "house", "code"),
     ("household", "house", "house", "code"), ("segment", "grid", "grid", "code"),
     ("responsibility_block", "grid", "grid", "code"), ("matter", "grid", "grid", "code"),
-    ("leave", "staff", "staff", "id"), ("visit", "staff", "staff", "id"),
+    ("leave", "staff", "staff", "id"), ("visit", "staff", "staff", "id"), ("site", "house", "house", "code"),
 )  # fmt: skip
 
 

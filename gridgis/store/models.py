@@ -192,6 +192,7 @@ class Site(Rows, Placed, Base):
     code: Mapped[str] = _key()
     class_: Mapped[str | None] = mapped_column("class")
     cadence: Mapped[str | None]
+    house: Mapped[str | None]
 
 
 class Visit(Rows, Base):
@@ -199,6 +200,7 @@ class Visit(Rows, Base):
     target: Mapped[str]
     staff: Mapped[str | None]
     time: Mapped[datetime]
+    kind: Mapped[str | None]
 
 
 class Leave(Rows, Base):
