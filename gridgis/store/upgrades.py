@@ -18,7 +18,7 @@ from gridgis.errors import StoreError
 from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0005"
+HEAD = "0006"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
 #: What stands for the revision of a store that was taken back to before the first one.
