@@ -216,6 +216,13 @@ def test_rows_of_before_belong_to_the_first(tmp_path: Path) -> None:
         assert store.tables()["staff"] == 0
 
 
+def test_a_store_is_not_made_for_one_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"no such organisation; found 'other'\. gridgis store init makes a"):
+        open_store(f"{tmp_path}/new.gpkg#other", create=True)
+    assert list(tmp_path.iterdir()) == []
+    open_store(f"{tmp_path}/new.gpkg#1", create=True).close()
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, staff = tmp_path / "place.gpkg", tmp_path / "staff.csv"
     open_store(path, create=True).close()

@@ -44,8 +44,8 @@ def init(store: str) -> None:
 def organisation(store: str, code: str, name: str | None) -> None:
     """在库中加一个机构；各机构只见自己的数据。
 
-    Make room for another organisation, as of another sub-district. Each sees its own rows: STORE#CODE opens the store for
-    one. What was there before belongs to the organisation 1.
+    Make room for another organisation, as of another sub-district. Each sees its own rows: STORE#CODE names one. What
+    was there before belongs to the organisation 1.
     """
     from gridgis.store import add_organisation
 

@@ -234,9 +234,13 @@ def open_store(where: str | Path, *, create: bool = False, organisation: str | N
             what = "file" if place.path is not None else "database"
             raise StoreError(f"the {what} is empty, not a store", source=place.name,
                              remedy="Make one with gridgis build.")  # fmt: skip
+        meant = organisation or place.organisation
+        if state == "empty" and meant not in (None, str(organisations.FIRST)):
+            raise NotFoundError("no such organisation", source=place.name, found=repr(meant),
+                                remedy="gridgis store init makes a store, store organisation adds one.")  # fmt: skip
         if state == "empty":
             _make(place, engine, remove=missing)
-        whose = _whose(place, engine, organisation or place.organisation)
+        whose = _whose(place, engine, meant)
     except BaseException:
         engine.dispose()
         raise
