@@ -1,5 +1,6 @@
 # make demo   the sample place, end to end, and its map in the browser; needs python3 (3.11 or newer), python3-venv and make
-# make test   everything: linters, types, import floors, the whole suite (installs Chromium and a CJK font with apt)
+# make test   everything: linters, types, import floors, the whole suite (installs Chromium, a CJK font and PostGIS with apt)
+# make soak   kill -9 at 50 random moments of load, publish, migrate and backup, on both databases
 # make docs   the pages of docs/ as a site in site/
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(VENV)/bin
 DEMO_DIR ?= demo
 PORT ?= 8000
 
-.PHONY: help install demo system test lint bench docs clean
+.PHONY: help install demo system test lint bench soak docs clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -21,7 +22,7 @@ $(VENV)/.demo: setup.cfg pyproject.toml
 
 $(VENV)/.develop: $(VENV)/.demo
 	@echo "gridgis: installing the test tools ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,scale,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,postgis,scale,test]'
 	@touch $@
 
 install: $(VENV)/.develop
@@ -30,7 +31,7 @@ demo: $(VENV)/.demo
 	@echo "gridgis: making the sample, running every step, opening the map (Ctrl-C stops it) ..."
 	@$(BIN)/gridgis demo $(DEMO_DIR) --port $(PORT)
 
-# Chromium and a CJK font for the browser tests.
+# Chromium and a CJK font for the browser tests, PostgreSQL with PostGIS for those of the store.
 system:
 	@sh tests/install_system_packages.sh
 
@@ -47,11 +48,14 @@ test: system install lint
 # The peers that are measured beside ours.
 $(VENV)/.bench: $(VENV)/.develop
 	@echo "gridgis: installing the peers of the benchmarks ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,scale,test,bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,postgis,scale,test,bench]'
 	@touch $@
 
 bench: $(VENV)/.bench
 	@for b in benchmarks/[a-z]*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+soak: system install
+	@$(BIN)/python tests/crash.py --moments 50
 
 docs: install
 	@$(BIN)/mkdocs build --strict

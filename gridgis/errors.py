@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 #: How many ids an error message names before it only counts them.
 SHOWN_IDS = 10
@@ -46,6 +47,10 @@ class GridgisError(Exception):
         Ids of the rows meant; the first ten are shown, and their count.
     found, wanted, remedy : str, optional
         What was found, what is wanted, what to do.
+    rows : iterable of int, optional
+        Where the rows meant stand in their table, from 0: a reader can set these aside and take the others.
+    column : str, optional
+        The column meant.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class GridgisError(Exception):
         found: str = "",
         wanted: str = "",
         remedy: str = "",
+        rows: Iterable[int] = (),
+        column: str | None = None,
     ) -> None:
         self.message = message
         self.source = None if source is None else str(source)
@@ -64,6 +71,8 @@ class GridgisError(Exception):
         self.found = found
         self.wanted = wanted
         self.remedy = remedy
+        self.rows = tuple(rows)
+        self.column = column
         super().__init__(self._text())
 
     def _text(self) -> str:
@@ -144,6 +153,18 @@ class EditError(PlanError):
 
 class StoreError(GridgisError):
     """A store that cannot be opened, read or written."""
+
+
+class LostError(StoreError):
+    """The connection to the database was lost. What only reads may be asked again."""
+
+
+class ConflictError(StoreError):
+    """Somebody else changed the same rows in the meantime; `conflicts` has each row with both values."""
+
+    def __init__(self, message: str, *, conflicts: Mapping[str, tuple[object, object]], **told: Any) -> None:
+        self.conflicts = dict(conflicts)
+        super().__init__(message, ids=self.conflicts, **told)
 
 
 class NotFoundError(GridgisError):

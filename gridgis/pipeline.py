@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import geopandas as gpd
 import pandas as pd
@@ -37,12 +38,16 @@ from gridgis.patrol.suspicions import suspicions
 from gridgis.patrol.tracks import clean_tracks, patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
-from gridgis.plan.partition import partition
+from gridgis.plan.partition import Plan, partition
 from gridgis.plan.validate import GRIDS, validate, verdict
 from gridgis.profile import Profile
 from gridgis.project import INPUTS, Project
 from gridgis.publish.reports import build_report
 from gridgis.store import open_store
+from gridgis.store.plans import Plans
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 #: What a build writes into its folder.
 RESULTS = (
@@ -60,7 +65,7 @@ class BuildResult:
     """What a build made: where it lies, the verdict on the tiling, and how many rows each table has."""
 
     out: Path
-    store: Path
+    store: str
     verdict: Mapping[str, Any]
     counts: Mapping[str, int]
     notes: tuple[str, ...]
@@ -377,11 +382,28 @@ def _save_store(
         "built_at": made,
         "parameters": json.dumps(profile.parameters.as_dict(), ensure_ascii=False),
     }
-    project.store.parent.mkdir(parents=True, exist_ok=True)
+    if "://" not in project.store:
+        Path(project.store).parent.mkdir(parents=True, exist_ok=True)
     with open_store(project.store, create=True) as store:
-        store.save(tables, settings)
+        store.save(tables, settings, then=_keep_plan(Plans(store), project, profile, everything))
         counts = store.tables()
     return {**dict.fromkeys(_STORED, 0), **counts}
+
+
+def _keep_plan(
+    plans: Plans, project: Project, profile: Profile, everything: Frames
+) -> Callable[[Connection], object] | None:
+    """What publishes the plan of a build from today on, where it differs from the one that holds; not with faults."""
+    if (everything["defects"]["severity"] == "error").any():
+        return None
+    grids, blocks = everything["grids"], everything["blocks"]
+    if blocks is None:
+        blocks = gpd.GeoDataFrame({"code": [], "grid": []}, geometry=[], crs=grids.crs)
+    today = datetime.now(ZoneInfo(profile.parameters.timezone)).date()
+    return plans.keeping(
+        Plan(blocks, grids, everything["summary"] or {}),
+        title=f"{project.title} {today}", by="gridgis build", on=today, borders=everything["borders"],
+    )  # fmt: skip
 
 
 def _estimate_note(everything: Frames) -> list[str]:

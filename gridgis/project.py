@@ -28,7 +28,7 @@ class Project:
     name: str
     title: str
     profile: str
-    store: Path
+    store: str
     out: Path
     inputs: Mapping[str, tuple[str, ...]]
     datum: Mapping[str, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Project:
             name=name,
             title=str(head.get("title", name)),
             profile=_profile(str(head.get("profile", "yichang")), folder),
-            store=folder / str(head["store"]) if "store" in head else out / "gridgis.sqlite",
+            store=_store(str(head["store"]), folder) if "store" in head else str(out / "gridgis.gpkg"),
             out=out,
             inputs=inputs,
             datum=data.get("datum", {}),
@@ -93,6 +93,11 @@ def _check_datums(datums: Mapping[str, Any], inputs: Mapping[str, Any], path: Pa
             raise InputError(
                 f"the datum of {name} is unknown", source=path, found=repr(datum), wanted=", ".join(DATUMS)
             )
+
+
+def _store(where: str, folder: Path) -> str:
+    """A path relative to the project file, or the address of a database as it is."""
+    return where if "://" in where else str(folder / where)
 
 
 def _profile(name: str, folder: Path) -> str:

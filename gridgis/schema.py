@@ -472,14 +472,22 @@ def _refuse(
             ids=ids_of(frame, rows, spec.key if spec.key != column.name else None),
             found=", ".join(examples),
             wanted=wanted,
+            rows=_positions(rows),
+            column=column.name,
         )
+
+
+def _positions(rows: np.ndarray) -> list[int]:
+    positions: list[int] = np.flatnonzero(rows).tolist()
+    return positions
 
 
 def check_key(frame: pd.DataFrame, key: str, source: object) -> None:
     """Raise :class:`SchemaError` where the codes in column `key` are missing or not unique."""
     empty = frame[key].isna().to_numpy()
     if empty.any():
-        raise SchemaError(f"rows without a {key}", source=source, ids=ids_of(frame, empty, None))
+        raise SchemaError(f"rows without a {key}", source=source, ids=ids_of(frame, empty, None),
+                          rows=_positions(empty), column=key)  # fmt: skip
     doubled = frame[key].duplicated(keep=False).to_numpy()
     if doubled.any():
         raise SchemaError(
@@ -488,6 +496,8 @@ def check_key(frame: pd.DataFrame, key: str, source: object) -> None:
             ids=sorted(set(frame[key][doubled])),
             wanted=f"each {key} once",
             remedy="Give each row its own, or take the doubled rows out.",
+            rows=_positions(doubled),
+            column=key,
         )
 
 
@@ -496,8 +506,9 @@ def _check_geometry(frame: gpd.GeoDataFrame, spec: Table, source: object, skip: 
     missing = shapely.is_missing(shapes) | shapely.is_empty(shapes)
     if spec.geometry_required and "geometry" not in skip and missing.any():
         raise GeometryError(
-            "rows without geometry", source=source, ids=ids_of(frame, missing, spec.key), wanted=f"a {spec.shape} each"
-        )
+            "rows without geometry", source=source, ids=ids_of(frame, missing, spec.key), wanted=f"a {spec.shape} each",
+            rows=_positions(missing),
+        )  # fmt: skip
     kinds = frame.geom_type.to_numpy(dtype=object)
     wanted = _SHAPES[spec.shape or "any"]
     wrong = ~missing & ~np.isin(kinds, wanted) if wanted else np.zeros(len(frame), dtype=bool)
@@ -508,11 +519,13 @@ def _check_geometry(frame: gpd.GeoDataFrame, spec: Table, source: object, skip: 
             ids=ids_of(frame, wrong, spec.key),
             found=", ".join(sorted(set(kinds[wrong]))),
             wanted=" or ".join(wanted),
+            rows=_positions(wrong),
         )
     xy, rows = shapely.get_coordinates(shapes, return_index=True)
     flawed = np.zeros(len(frame), dtype=bool)
     flawed[rows[~np.isfinite(xy).all(axis=1)]] = True
     if flawed.any():
         raise GeometryError(
-            "coordinates that are not finite numbers", source=source, ids=ids_of(frame, flawed, spec.key)
-        )
+            "coordinates that are not finite numbers", source=source, ids=ids_of(frame, flawed, spec.key),
+            rows=_positions(flawed),
+        )  # fmt: skip

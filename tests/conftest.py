@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from postgres import Server, programs, server
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -38,6 +40,19 @@ def places() -> Path:
 def cases() -> Path:
     """The checks written by others (../shared/cases)."""
     return _shared("cases")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A throw-away PostgreSQL with PostGIS."""
+    found = programs()
+    if found is None:
+        reason = "no PostgreSQL server is installed (make system installs one)"
+        if CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with server(found) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

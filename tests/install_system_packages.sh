@@ -1,11 +1,14 @@
 #!/bin/sh
-# Installs what the tests need from Debian: Chromium for the browser tests and a CJK font for its screenshots.
+# Installs what the tests need from Debian: Chromium for the browser tests, a CJK font for its screenshots, and
+# PostgreSQL with PostGIS, of which the tests start a throw-away server by themselves.
 # As root or by sudo; where neither is possible it names the packages and stops.
 set -eu
 
 packages=""
 command -v chromium >/dev/null 2>&1 || packages="$packages chromium"
 [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || packages="$packages fonts-noto-cjk"
+ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 ||
+    packages="$packages postgresql-15 postgresql-15-postgis-3"
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

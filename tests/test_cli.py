@@ -229,14 +229,35 @@ def test_estimate_flags_every_guess(sample: Path, tmp_path: Path, capsys: pytest
 
 @pytest.mark.parametrize("layer", ["grids", "grid", "house", "staff", "block"])
 def test_export_gives_layers_back(built: Path, tmp_path: Path, layer: str) -> None:
-    store = next(built.parent.glob("**/*.sqlite"))
+    store = next(built.parent.glob("**/gridgis.gpkg"))
     out = tmp_path / ("x.csv" if layer == "staff" else "x.geojson")
     assert gridgis("export", store, layer, "-o", out) == 0
     assert len(read(out)) > 0
 
 
+def test_export_gives_the_plan_of_a_day(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, out = next(built.parent.glob("**/gridgis.gpkg")), tmp_path / "out.geojson"
+    day = "2999-01-01"
+    for layer in ("grids", "blocks", "borders"):
+        assert gridgis("export", store, layer, "--at", day, "-o", out) == 0
+        plan = read(out)
+        assert gridgis("export", store, layer, "-o", out) == 0
+        assert sorted(plan.geometry.to_wkt()) == sorted(read(out).geometry.to_wkt())
+    assert gridgis("export", store, "grids", "--plan", "1", "-o", out) == 0
+    capsys.readouterr()
+    for arguments, message in (
+        (("grids", "--at", "2001-01-01"), "no plan holds on this day; found 2001-01-01; wanted published plans from"),
+        (("grids", "--plan", "77"), "there is no such plan; found 77"),
+        (("houses", "--at", day), "a plan has no such layer; found houses; wanted grid, block, border, lineage"),
+        (("grids", "--at", day, "--plan", "1"), "--plan and --at exclude each other"),
+    ):
+        assert gridgis("export", store, *arguments, "-o", tmp_path / "x.geojson") == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.geojson").exists()
+
+
 def test_export_lists_what_there_is(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = next(built.parent.glob("**/*.sqlite"))
+    store = next(built.parent.glob("**/gridgis.gpkg"))
     assert gridgis("export", store, "roofs", "-o", tmp_path / "x.geojson") == 2
     assert "the store holds no such layer; found roofs; wanted barrier, block" in capsys.readouterr().err
 

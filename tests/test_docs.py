@@ -341,7 +341,7 @@ def test_the_sections_of_the_report_are_those_of_the_page(built: Path) -> None:
 
 def test_the_files_of_a_build_are_told(built: Path) -> None:
     told = {name for r in rows(PAGES["analysts"], "文件 file") for name in names_in(r[0])}
-    assert told == {*RESULTS, "gridgis.sqlite"}
+    assert told == {*RESULTS, "gridgis.gpkg"}
     layers = {names_in(r[0])[0]: set(names_in(r[1])) for r in rows(PAGES["analysts"], "图层 layer")}
     for layer, columns in layers.items():
         assert columns == set(pyogrio.read_info(built / "plan.gpkg", layer=layer)["fields"]), layer

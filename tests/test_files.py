@@ -262,7 +262,7 @@ def test_whatever_stops_the_writing_the_old_file_stays(
         raise error
 
     # The last step before the renaming: everything has been written beside.
-    monkeypatch.setattr("gridgis.files.replace._to_disk", stop)
+    monkeypatch.setattr("gridgis.replace._to_disk", stop)
     wanted: Any = InputError if isinstance(error, OSError) else type(error)
     full = r"cannot be written; found No space left on device\. What was there is unchanged"
     match = full if wanted is InputError else None

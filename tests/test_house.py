@@ -100,3 +100,35 @@ def test_messages_of_raised_errors_are_not_empty() -> None:
     ]
     empty = [f"{path.name}:{n.lineno}" for path, n in raised if not (n.exc.args or n.exc.keywords)]
     assert not empty
+
+
+#: Where the text of a statement is put together: of names that the code itself has, never of what a user gives.
+PUT_TOGETHER = {
+    ("geopackage.py", "APPLICATION_ID"), ("geopackage.py", "USER_VERSION"), ("geopackage.py", "name"),
+    ("geopackage.py", "listed"), ("engines.py", "pragma"), ("moving.py", "VERSION_TABLE"), ("writing.py", "quoted"),
+    ("writing.py", "index"),
+}  # fmt: skip
+
+
+WITH_SQL = [path for path in MODULES if re.search(r"\b(sqlalchemy|sqlite3|psycopg)\b", path.read_text("utf-8"))]
+
+
+@pytest.mark.parametrize("path", WITH_SQL, ids=lambda p: str(p.relative_to(ROOT)))
+def test_values_reach_the_database_as_bound_parameters(path: Path) -> None:
+    found = set()
+    for call in (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name not in ("text", "execute", "executemany", "exec_driver_sql", "SQL", "literal_column"):
+            continue
+        for argument in call.args[:1]:
+            assert not (isinstance(argument, ast.BinOp) and not _is_constant(argument)), ast.unparse(call)
+            assert not (isinstance(argument, ast.Call) and ast.unparse(argument.func).endswith(".format")
+                        and "sql.SQL" not in ast.unparse(argument)), ast.unparse(call)  # fmt: skip
+            for part in ast.walk(argument):
+                if isinstance(part, ast.FormattedValue):
+                    found.add((path.name, ast.unparse(part.value).rsplit(".", 1)[-1]))
+    assert found <= PUT_TOGETHER
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return all(isinstance(part, ast.BinOp | ast.Constant | ast.operator) for part in ast.walk(node))

@@ -236,7 +236,7 @@ def test_every_estimated_household_of_tsinghua_is_in_one_grid(tsinghua: Path) ->
     counted = houses.groupby("grid")["households"].sum()
     by_grid = dict(zip(grids["code"], grids["households"].astype(int), strict=True))
     assert {code: n for code, n in by_grid.items() if n} == counted.to_dict()
-    with open_store(tsinghua / "gridgis.sqlite") as store:
+    with open_store(tsinghua / "gridgis.gpkg") as store:
         assert "估算" in store.settings()["households_note"]
         assert "OpenStreetMap" in store.settings()["sources"]
     assert "估算" in (tsinghua / "report.html").read_text("utf-8")

@@ -60,7 +60,7 @@ def grids(tables: Tables, project: Project) -> gpd.GeoDataFrame:
 
 def _files(folder: Path) -> set[str]:
     """Names of the files in a folder, without the store that a build may have put there."""
-    return {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("plan.sqlite")}
+    return {p.name for p in folder.iterdir() if p.is_file() and not p.name.startswith("gridgis.gpkg")}
 
 
 def _segments(shapes: gpd.GeoSeries) -> set[frozenset[tuple[float, float]]]:
@@ -115,7 +115,7 @@ def test_the_committed_files_are_what_is_written(sample: Path) -> None:
 def test_the_project_names_every_file_and_nothing_real(sample: Path, project: Project) -> None:
     listed = {Path(spec).name for specs in project.inputs.values() for spec in specs}
     assert listed | set(BESIDE) | {"project.toml"} == _files(sample)
-    assert (project.profile, project.store.name, project.out.name) == ("sample", "plan.sqlite", "out")
+    assert (project.profile, Path(project.store).name, project.out.name) == ("sample", "gridgis.gpkg", "out")
     assert project.publish["sources"] == ["示范数据：虚构的街道 / invented sample, no real place"]
 
 

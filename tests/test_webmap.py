@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,14 @@ from folium.plugins import MarkerCluster
 import webmap
 from gridgis import crs
 from gridgis.errors import GridgisError, InputError, NotFoundError, PlanError, StoreError
+from gridgis.plan.partition import Plan
 from gridgis.project import Project
 from gridgis.store import open_store
+from gridgis.store.plans import Plans
 from webmap import CONTENT_SECURITY_POLICY, create_app, finding, language, layers
 from webmap.errors import status_of
 from webmap.extent import label_places
-from webmap.published import Published
+from webmap.published import Published, Shelf
 
 FIRST, NOBODY, NO_PHONE, NO_HOURS = "99010100101", "99010100204", "99010100104", "99010100201"
 REQUIRED = "name\nstaff\nphone\nhours"
@@ -150,6 +152,26 @@ def test_a_store_that_vanishes_is_told_without_its_path(tmp_path: Path, caplog: 
         "type": "about:blank", "status": 503, "title": "地图暂时无法使用",
         "detail": "尚未发布数据，或数据暂时无法读取。请稍后再试。",
     }  # fmt: skip
+
+
+def test_the_map_shows_the_plan_that_holds_today(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = webplace.make_store(tmp_path / "gridgis.gpkg")
+    blocks = gpd.GeoDataFrame({"code": [], "grid": []}, geometry=[], crs=4326)
+    with open_store(path) as store:
+        shelf, plans = Shelf(str(path)), Plans(store)
+        assert shelf.current().plan is None
+        today = shelf.current().day
+        for title, day in (("今", today), ("明", today + timedelta(days=1))):
+            made = Plan(blocks, webplace.grids().assign(name=title, parent=None), {})
+            plans.publish(plans.add(made, title=title, by="planner"), by="boss", on=day)
+            assert set(shelf.current().grids["name"]) == {"今"}
+        before = shelf.current()
+        assert shelf.current() is before
+        later = datetime.combine(today + timedelta(days=1), time(8))
+        monkeypatch.setattr(Published, "now", lambda self: later)
+        assert set(shelf.current().grids["name"]) == {"明"}
+        after = shelf.current()
+        assert shelf.current() is after
 
 
 def test_a_saved_or_replaced_store_is_read_anew(tmp_path: Path) -> None:

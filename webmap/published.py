@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
@@ -25,6 +24,8 @@ from gridgis.publish import features
 from gridgis.publish.boards import Board, make_board
 from gridgis.schema import BARRIER_CLASSES
 from gridgis.store import Store, open_store
+from gridgis.store.engines import place_of
+from gridgis.store.plans import Plans
 from webmap import layers
 from webmap.extent import Sheet
 from webmap.finding import Finder
@@ -47,12 +48,15 @@ class Published:
     def __init__(self, store: Store) -> None:
         self.revision = store.revision()
         self.settings: Mapping[str, str] = store.settings()
-        grids = store.load("grid")
-        if len(grids) == 0:
-            raise StoreError("the store holds no grids", source=store.path, remedy="Run gridgis build first.")
-        # Sorted by code, so that the lowest code wins a border.
         kept = json.loads(self.settings.get("parameters") or "{}")
         self.parameters = Parameters(**{k: v for k, v in kept.items() if k in Parameters().as_dict()})
+        #: The day by the clocks of the place, and the plan that holds on it (None: the store has none).
+        self.day = self.now().date()
+        self.plan = Plans(store).at(self.day)
+        grids = store.load("grid") if self.plan is None else Plans(store).load(self.plan.id)[0].grids
+        if len(grids) == 0:
+            raise StoreError("the store holds no grids", source=store.name, remedy="Run gridgis build first.")
+        # Sorted by code, so that the lowest code wins a border.
         ordered = grids.sort_values("code", ignore_index=True)
         public = features.public_grids(ordered, small_count=self.parameters.small_count)
         # Where six colours do not do, the style sheet's six begin anew.
@@ -106,6 +110,13 @@ class Published:
         """Compute all that the first visitor would wait for."""
         _ = self.grids_layer, self.context_layer, self.sheet, self._in_metres, self.boards()
         return self
+
+    def holds(self, store: Store) -> bool:
+        """Whether this is still what a store has to show: nothing was saved, and no other plan began with the day."""
+        if self.revision != store.revision():
+            return False
+        today = self.now().date()
+        return today == self.day or Plans(store).at(today) == self.plan
 
     def row(self, code: str) -> int:
         """The row of a grid.
@@ -171,7 +182,7 @@ class Shelf:
     """The store that the web reads: asks for its revision, and reads it anew when it was saved or replaced."""
 
     def __init__(self, where: str) -> None:
-        self.path = Path(where)
+        self._where, self._place = where, place_of(where)
         self._lock = threading.Lock()
         self._store: Store | None = None
         self._file: tuple[int, int] | None = None
@@ -187,22 +198,28 @@ class Shelf:
         """
         with self._lock:
             store = self._open()
-            if self._published is None or self._published.revision != store.revision():
+            if self._published is None or not self._published.holds(store):
                 self._published = Published(store).prepare()
             return self._published
 
     def _open(self) -> Store:
-        try:
-            status = self.path.stat()
-        except OSError as error:
-            raise StoreError("there is no such store", source=self.path) from error
-        file = (status.st_dev, status.st_ino)
+        file = self._identity()
         if self._store is None or file != self._file:
             if self._store is not None:
                 self._store.close()
-            self._store, self._published = open_store(self.path), None
+            self._store, self._published = open_store(self._where), None
             self._file = file
         return self._store
+
+    def _identity(self) -> tuple[int, int]:
+        """Tells a file from another one that took its place; a database stays the same."""
+        if self._place.path is None:
+            return 0, 0
+        try:
+            status = self._place.path.stat()
+        except OSError as error:
+            raise StoreError("there is no such store", source=self._place.name) from error
+        return status.st_dev, status.st_ino
 
 
 def _places(store: Store, table: str) -> gpd.GeoDataFrame:

@@ -1,7 +1,7 @@
 """The command line: one command a file, each imported only when it is called.
 
-Exit codes: 0 done; 1 done, and faults were found (validate, repair and chain); 2 the input or the arguments cannot be
-used: one message on stderr, nothing written. 130 interrupted. 70 a fault of gridgis itself.
+Exit codes: 0 done; 1 done, and faults were found (validate, repair, chain, store check and profile check); 2 the input
+or the arguments cannot be used: one message on stderr, nothing written. 130 interrupted. 70 a fault of gridgis itself.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ _COMMANDS = {
     "chain": "人房户格链条。The chain person, house, building, grid.",
     "patrol": "巡查覆盖与达标。Patrol coverage and the rules kept or missed.",
     "export": "从库中导出图层。Write a layer of a store to a file.",
+    "store": "库：建立、检查、升级、备份、恢复。Make, check, back up, restore and copy a store.",
     "serve": "打开地图网站。Open the public map.",
     "profile": "查看各地规则。The rules of a locality.",
 }

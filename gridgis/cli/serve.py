@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import click
 
@@ -11,7 +10,7 @@ from gridgis.errors import InputError
 
 
 @click.command("serve")
-@click.argument("store", default="out/gridgis.sqlite", metavar="[STORE]")
+@click.argument("store", default="out/gridgis.gpkg", metavar="[STORE]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0: 全网可访问 every network of the machine")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: 任意空闲 any free one")
 def command(store: str, host: str, port: int) -> None:
@@ -19,16 +18,16 @@ def command(store: str, host: str, port: int) -> None:
 
     Serve the public map of a store until Ctrl-C.
     """
-    serve_store(Path(store), host, port)
+    serve_store(store, host, port)
 
 
-def serve_store(store: Path, host: str, port: int, *, any_port: bool = False) -> None:
+def serve_store(store: str, host: str, port: int, *, any_port: bool = False) -> None:
     """Serve until Ctrl-C; with `any_port` a port that is taken is replaced by a free one."""
     import waitress
 
     from webmap import create_app
 
-    app = create_app({"STORE": str(store)})
+    app = create_app({"STORE": store})
     listener = _listen(host, port, any_port)
     address = f"http://{host}:{listener.getsockname()[1]}/"
     click.echo(f"地图已打开 the map is at {address}  (Ctrl-C 停止 stops it)")

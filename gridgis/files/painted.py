@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gridgis.errors import InputError
-from gridgis.files.replace import replacing
 from gridgis.patrol.lines import Day
 from gridgis.patrol.painted import PAINTED_COLUMNS, check_key
+from gridgis.replace import replacing
 
 _KEY = b"gridgis_painted"
 _SCHEMA = pa.schema(

@@ -135,8 +135,9 @@ def with_points(frame: pd.DataFrame, source: object) -> gpd.GeoDataFrame:
     half = np.isnan(lon) != np.isnan(lat)
     if half.any():
         raise SchemaError(
-            "rows with a lon or a lat but not both", source=source, ids=_rows(half), wanted="both or neither"
-        )
+            "rows with a lon or a lat but not both", source=source, ids=_rows(half), wanted="both or neither",
+            rows=_positions(half),
+        )  # fmt: skip
     points = np.full(len(frame), None, dtype=object)
     there = ~np.isnan(lon)
     points[there] = shapely.points(lon[there], lat[there])
@@ -156,6 +157,8 @@ def _degrees(values: pd.Series, source: object) -> np.ndarray:
             ids=_rows(bad),
             found=", ".join(repr(v) for v in values[bad].head(3)),
             wanted="degrees as 116.3221",
+            rows=_positions(bad),
+            column=str(values.name),
         )
     return numbers
 
@@ -170,7 +173,8 @@ def check_degrees(frame: gpd.GeoDataFrame, source: object) -> None:
     west, south, east, north = bounds = shapely.bounds(frame.geometry.array).reshape(-1, 4).T
     endless = np.isinf(bounds).any(axis=0)
     if endless.any():
-        raise GeometryError("coordinates that are not finite numbers", source=source, ids=_rows(endless))
+        raise GeometryError("coordinates that are not finite numbers", source=source, ids=_rows(endless),
+                            rows=_positions(endless))  # fmt: skip
     wrong = (west < -180) | (east > 180) | (south < -90) | (north > 90)
     if wrong.any():
         first = frame.geometry.array[int(np.flatnonzero(wrong)[0])]
@@ -182,11 +186,17 @@ def check_degrees(frame: gpd.GeoDataFrame, source: object) -> None:
             found=f"x {x}, y {y}",
             wanted="longitude −180 to 180, latitude −90 to 90",
             remedy="Give the file its right CRS, or swap x and y if they were swapped.",
+            rows=_positions(wrong),
         )
 
 
 def _rows(mask: np.ndarray) -> list[int]:
-    return [int(i) + 1 for i in np.flatnonzero(mask)]
+    return [row + 1 for row in _positions(mask)]
+
+
+def _positions(mask: np.ndarray) -> list[int]:
+    positions: list[int] = np.flatnonzero(mask).tolist()
+    return positions
 
 
 def with_wkt(frame: pd.DataFrame, column: str, crs: pyproj.CRS | None, source: object) -> gpd.GeoDataFrame:
@@ -240,6 +250,7 @@ def refuse_shapes(bad: dict[int, str], source: object, wanted: str = "") -> None
             found="; ".join(reasons[:3]),
             wanted=wanted,
             remedy="Close each ring: its last position is its first." if _OPEN_RING in reasons else "",
+            rows=[number - 1 for number in bad],
         )
 
 

@@ -132,21 +132,44 @@ def read(
     cut off exactly at the end of a row cannot be told from a whole one.
     """
     given = parse_spec(spec)
-    source, named = str(given.path), _known_crs(crs)
-    frame = _plain_text(_load(given.path, given.layer or layer, table, named))
-    frame = rename_headers(frame, table, rename, source)
+    frame = settle(load(given, table, layer=layer, crs=crs, rename=rename), given, table, crs=crs, datum=datum)
+    return frame if table is None else check(frame, table, source=str(given.path), lenient=lenient)
+
+
+def load(
+    given: Spec,
+    table: str | None,
+    *,
+    layer: str | None = None,
+    crs: str | None = None,
+    rename: Mapping[str, str] | None = None,
+) -> gpd.GeoDataFrame | pd.DataFrame:
+    """The first half of :func:`read`: the rows of a file as they are, under the names of our columns."""
+    frame = _plain_text(_load(given.path, given.layer or layer, table, _known_crs(crs)))
+    frame = rename_headers(frame, table, rename, str(given.path))
     if given.path.suffix.lower() in _CSV:
         known = {c.name for c in TABLES[table].columns} if table else set()
         frame = infer_types(frame, {*known, *_WKT_COLUMNS})
+    return frame
+
+
+def settle(
+    frame: gpd.GeoDataFrame | pd.DataFrame,
+    given: Spec,
+    table: str | None,
+    *,
+    crs: str | None = None,
+    datum: str | None = None,
+) -> gpd.GeoDataFrame | pd.DataFrame:
+    """The second half of :func:`read`, but for the check at the door: places, their CRS, the one feature asked for."""
+    source, named = str(given.path), _known_crs(crs)
     frame = _with_geometry(frame, table, named, source)
     if isinstance(frame, gpd.GeoDataFrame):
         frame = _settled(frame, named, source)
         check_degrees(frame, source)
     if datum is not None:
         frame = _shifted(frame, datum, source)
-    if given.code is not None:
-        frame = _feature(frame, given.code, table, source)
-    return frame if table is None else check(frame, table, source=source, lenient=lenient)
+    return frame if given.code is None else _feature(frame, given.code, table, source)
 
 
 def list_layers(spec: str | Path) -> list[str]:

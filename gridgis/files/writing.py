@@ -22,7 +22,7 @@ import shapely
 
 from gridgis.crs import WGS84
 from gridgis.errors import InputError, SchemaError
-from gridgis.files.replace import replacing
+from gridgis.replace import replacing
 
 _ENDINGS = (".geojson", ".gpkg", ".parquet", ".csv")
 _POSITION = re.compile(r"\[([^\[\],]+),([^\[\],]+)\]")

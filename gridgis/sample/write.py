@@ -219,7 +219,7 @@ def _project() -> str:
 name = "sample"
 title = "{names.TOWN}网格图（示范）"
 profile = "{PROFILE}"
-store = "plan.sqlite"
+store = "gridgis.gpkg"
 out = "out"
 
 [inputs]

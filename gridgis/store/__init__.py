@@ -1,33 +1,30 @@
-"""Plans, people, boards and patrols in one file: what ``build`` leaves behind and the map reads.
+"""Plans, people, boards and patrols in one place: what ``build`` leaves behind and the map reads.
 
-A store is an SQLite file. :func:`open_store` makes or opens one, :meth:`Store.save` replaces whole tables in
-one transaction, :meth:`Store.load` gives them back as frames.
+A store is an SQLite file or a PostgreSQL database with PostGIS. :func:`open_store` makes or opens one,
+:meth:`Store.save` replaces whole tables in one transaction, :meth:`Store.load` gives them back as frames.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
 import pandas as pd
-from sqlalchemy import Engine, Table, create_engine, delete, event, func, insert, select, update
-from sqlalchemy.engine import URL
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from gridgis.errors import NotFoundError, StoreError
-from gridgis.store import upgrades
+from gridgis.errors import LostError, NotFoundError, StoreError
+from gridgis.store import geopackage, upgrades
+from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Revision, Saved, Setting
 from gridgis.store.rows import to_frame, to_rows
 
-__all__ = ["Store", "open_store"]
+T = TypeVar("T")
 
-#: How long a writer waits for another one, milliseconds.
-BUSY_MS = 10_000
+__all__ = ["BUSY_MS", "Store", "create_store", "open_store", "upgrade_store"]
 
 
 class Store:
@@ -37,8 +34,9 @@ class Store:
     10 s at most.
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
-        self.path = path
+    def __init__(self, place: Place, engine: Engine) -> None:
+        self.name = place.name
+        self.path = place.path
         self._engine = engine
 
     def __enter__(self) -> Store:
@@ -53,7 +51,13 @@ class Store:
         """Give the file back; closing twice does no harm."""
         self._engine.dispose()
 
-    def save(self, tables: Mapping[str, pd.DataFrame], settings: Mapping[str, str] | None = None) -> None:
+    def save(
+        self,
+        tables: Mapping[str, pd.DataFrame],
+        settings: Mapping[str, str] | None = None,
+        *,
+        then: Callable[[Connection], object] | None = None,
+    ) -> None:
         """Replace the named tables and settings, all or nothing; the others stay. Bumps the revision.
 
         Parameters
@@ -64,6 +68,8 @@ class Store:
             ISO 8601 text where they stand in a column of objects), lists. A frame without rows empties its
             table.
         settings : mapping of text to text, optional
+        then : callable, optional
+            What else is to be done in the same transaction.
 
         Raises
         ------
@@ -75,13 +81,13 @@ class Store:
         """
         unknown = sorted(set(tables) - set(TABLES))
         if unknown:
-            raise StoreError("no such table", source=self.path, found=", ".join(unknown), wanted=", ".join(TABLES))
+            raise StoreError("no such table", source=self.name, found=", ".join(unknown), wanted=", ".join(TABLES))
         chosen = dict(settings or {})
         odd = sorted(str(k) for k, v in chosen.items() if not (isinstance(k, str) and isinstance(v, str)))
         if odd:
-            raise StoreError("settings are text", source=self.path, found=f"other values for {', '.join(odd)}")
+            raise StoreError("settings are text", source=self.name, found=f"other values for {', '.join(odd)}")
         prepared = {name: to_rows(tables[name], TABLES[name]) for name in sorted(tables)}
-        with self._told("written"), self._engine.begin() as connection:
+        with self.writing() as connection:
             # The first statement writes: so the lock is taken at once, and waited for.
             connection.execute(update(Revision).values(number=Revision.number + 1))
             for name, (rows, note) in prepared.items():
@@ -90,9 +96,13 @@ class Store:
                 connection.execute(insert(Saved).values(name=name, columns=note))
                 if rows:
                     connection.execute(insert(TABLES[name]), rows)
+                if connection.dialect.name == "sqlite":
+                    geopackage.note_change(connection, TABLES[name], (row.get("geometry") for row in rows))
             if chosen:
                 connection.execute(delete(Setting).where(Setting.key.in_(list(chosen))))
                 connection.execute(insert(Setting), [{"key": k, "value": chosen[k]} for k in sorted(chosen)])
+            if then is not None:
+                then(connection)
 
     def load(self, table: str) -> pd.DataFrame:
         """A table as it was saved: same rows, same order, RangeIndex; geometry in EPSG:4326 as ``geometry``.
@@ -110,40 +120,66 @@ class Store:
             There is no table of that name.
         """
         if table not in TABLES:
-            raise NotFoundError("no such table", source=self.path, found=repr(table), wanted=", ".join(TABLES))
+            raise NotFoundError("no such table", source=self.name, found=repr(table), wanted=", ".join(TABLES))
         kept: Table = TABLES[table]
-        with self._told("read"), self._engine.connect() as connection:
+
+        def ask(connection: Connection) -> pd.DataFrame:
             rows = connection.execute(select(kept).order_by(kept.c.row)).all()
             note = connection.execute(select(Saved.columns).where(Saved.name == table)).scalar_one_or_none()
-        return to_frame(rows, kept, note or {})
+            return to_frame(rows, kept, note or {})
+
+        return self.ask(ask)
 
     def tables(self) -> dict[str, int]:
         """How many rows each table has, by name; 0 where nothing was saved."""
-        with self._told("read"), self._engine.connect() as connection:
-            return {
-                name: connection.execute(select(func.count()).select_from(table)).scalar_one()
-                for name, table in TABLES.items()
-            }
+        counts = {name: select(func.count()).select_from(table) for name, table in TABLES.items()}
+        return self.ask(lambda c: {name: c.execute(query).scalar_one() for name, query in counts.items()})
 
     def settings(self) -> dict[str, str]:
         """All settings, by key."""
-        with self._told("read"), self._engine.connect() as connection:
-            found = connection.execute(select(Setting.key, Setting.value).order_by(Setting.key))
-            return {row.key: row.value for row in found}
+        query = select(Setting.key, Setting.value).order_by(Setting.key)
+        return self.ask(lambda connection: {row.key: row.value for row in connection.execute(query)})
 
     def revision(self) -> int:
         """How often the store was saved, 0 for a new one: the key of what is computed from its content."""
+        return self.ask(lambda connection: connection.execute(select(Revision.number)).scalar_one())
+
+    def ask(self, question: Callable[[Connection], T]) -> T:
+        """Read in a transaction; once more, where the connection to the database was lost on the way."""
+        try:
+            with self.reading() as connection:
+                return question(connection)
+        except LostError:
+            with self.reading() as connection:
+                return question(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads; what the database says of it comes as a StoreError."""
         with self._told("read"), self._engine.connect() as connection:
-            return connection.execute(select(Revision.number)).scalar_one()
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction: all or nothing. Its first statement should write, so that the lock is waited for."""
+        with self._told("written"), self._engine.begin() as connection:
+            yield connection
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
         try:
             yield
         except SQLAlchemyError as error:
+            told = getattr(error, "orig", None) or error
+            if getattr(error, "connection_invalidated", False):
+                raise LostError(
+                    f"the connection was lost while the store was {done}: {told}", source=self.name,
+                    remedy="What was saved before is whole. Only if it broke at the very end may the change be there: "
+                    "look, then do it again.",
+                ) from error  # fmt: skip
             raise StoreError(
-                f"the store cannot be {done}: {getattr(error, 'orig', None) or error}",
-                source=self.path,
+                f"the store cannot be {done}: {told}",
+                source=self.name,
                 remedy="What was saved before is whole. Make room on the disk; see who holds the file.",
             ) from error
 
@@ -154,14 +190,16 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
     Parameters
     ----------
     where : str or Path
-        A file. Database addresses (``postgresql://…``) are refused: this version keeps stores in files.
+        A file, or the address of a PostgreSQL database with PostGIS (``postgresql://user@host/database``). Leave a
+        password to the environment (PGPASSWORD) or a password file.
     create : bool
-        Make the file by running the migrations if it does not exist or is empty. An existing store is opened.
+        Run the migrations if the file does not exist, or the file or database is empty. An existing store is opened.
 
     Raises
     ------
     StoreError
-        There is no such file; it is no store of gridgis, or one of another version; it cannot be written.
+        There is no such file or database; it is no store of gridgis, or one of another version; it cannot be written;
+        PostGIS is missing in the database.
 
     Examples
     --------
@@ -171,64 +209,86 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
     ...     store.settings(), store.revision(), store.tables()["grid"]
     ({'title': '清华园街道'}, 1, 0)
     """
-    path = _file(where)
-    missing = not path.exists()
+    place = place_of(where)
+    missing = place.path is not None and not place.path.exists()
     if missing and not create:
         raise StoreError(
-            "there is no such store", source=path, remedy="Make one with gridgis build, or check the path."
+            "there is no such store", source=place.name, remedy="Make one with gridgis build, or check the path."
         )
-    if missing and not path.parent.is_dir():
-        raise StoreError("the folder of the store does not exist", source=path, remedy="Make it first.")
-    state = upgrades.state(path)
-    if state == "empty" and not create:
-        raise StoreError("the file is empty, not a store", source=path, remedy="Make one with gridgis build.")
-    engine = _engine(path)
-    if state == "empty":
-        _make(path, engine, remove=missing)
-    return Store(path, engine)
+    if missing and place.path is not None and not place.path.parent.is_dir():
+        raise StoreError("the folder of the store does not exist", source=place.name, remedy="Make it first.")
+    engine = engine_of(place)
+    try:
+        state = upgrades.state(place, engine)
+        if state == "empty" and not create:
+            what = "file" if place.path is not None else "database"
+            raise StoreError(f"the {what} is empty, not a store", source=place.name,
+                             remedy="Make one with gridgis build.")  # fmt: skip
+        if state == "empty":
+            _make(place, engine, remove=missing)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Store(place, engine)
 
 
-def _file(where: str | Path) -> Path:
-    if "://" in str(where):
-        scheme = str(where).partition("://")[0]
-        raise StoreError(
-            "this version keeps stores in files",
-            found=f"a database address ({scheme}://…)",
-            wanted="the path of a file, such as out/gridgis.gpkg",
-        )
-    path = Path(where)
-    if path.is_dir():
-        raise StoreError("a store is a file", source=path, found="a folder")
-    return path
+def create_store(where: str | Path) -> Store:
+    """Make a store where there is none yet.
+
+    Raises
+    ------
+    StoreError
+        There is one already, or as :func:`open_store`.
+    """
+    place = place_of(where)
+    engine = engine_of(place)
+    try:
+        there = upgrades.version_of(place, engine)
+    finally:
+        engine.dispose()
+    if there is not None:
+        raise StoreError("there is a store already", source=place.name, remedy="Nothing was changed.")
+    return open_store(where, create=True)
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), json_serializer=partial(json.dumps, ensure_ascii=False)
-    )
+def upgrade_store(where: str | Path) -> tuple[str, str]:
+    """Bring a store of an older version up to this one, in one transaction.
 
-    @event.listens_for(engine, "connect")
-    def _set_up(connection: Any, _record: Any) -> None:
-        # Python's driver would begin transactions by itself, and not before DDL: SQLAlchemy does it below.
-        connection.isolation_level = None
-        for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
+    Returns
+    -------
+    (str, str)
+        The revision that it had and the one that it has: equal, where nothing had to be done.
 
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN")
+    Raises
+    ------
+    StoreError
+        There is no store; it is one of a newer version; a step fails. It is then as it was.
+    """
+    place = place_of(where)
+    engine = engine_of(place)
+    try:
+        before = upgrades.version_of(place, engine)
+        if before is None:
+            raise StoreError("there is no such store", source=place.name, remedy="gridgis store init makes one.")
+        if before not in (*upgrades.revisions(), upgrades.NONE):
+            upgrades.state(place, engine)  # says that it is newer
+        upgrades.upgrade(engine)
+    except SQLAlchemyError as error:
+        raise StoreError(f"the store cannot be brought up: {getattr(error, 'orig', None) or error}",
+                         source=place.name, remedy="It is as it was.") from error  # fmt: skip
+    finally:
+        engine.dispose()
+    return before, upgrades.HEAD
 
-    return engine
 
-
-def _make(path: Path, engine: Engine, *, remove: bool) -> None:
+def _make(place: Place, engine: Engine, *, remove: bool) -> None:
     """Run the migrations in one transaction; a file that was not there before is not left half made."""
     try:
         upgrades.upgrade(engine)
     except BaseException as error:
         engine.dispose()
-        if remove:
-            path.unlink(missing_ok=True)
+        if remove and place.path is not None:
+            place.path.unlink(missing_ok=True)
         if isinstance(error, SQLAlchemyError):
-            raise StoreError(f"the store cannot be made: {error}", source=path) from error
+            raise StoreError(f"the store cannot be made: {error}", source=place.name) from error
         raise

@@ -9,16 +9,18 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Double, MetaData, String, Table
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import CheckConstraint, Double, ForeignKey, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 
-from gridgis.store.types import Shape, UTCTime
+from gridgis.store.types import Document, Shape, UTCTime
 
 #: Names for constraints, so that a migration can name what it changes.
 NAMING = {
     "pk": "pk_%(table_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
     "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(constraint_name)s",
 }
 
 
@@ -26,9 +28,10 @@ class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012 (read by SQLAlchemy as a class attribute)
         datetime: UTCTime,
+        str: Text(),
         float: Double(),
-        dict[str, Any]: JSON(none_as_null=True),
-        list[str]: JSON(none_as_null=True),
+        dict[str, Any]: Document(),
+        list[str]: Document(),
     }
 
 
@@ -54,7 +57,7 @@ class Load:
 
 
 def _key() -> Mapped[str]:
-    return mapped_column(String, unique=True)
+    return mapped_column(Text, unique=True)
 
 
 class Setting(Base):
@@ -89,7 +92,7 @@ class Unit(Rows, Placed, Base):
 
 class Barrier(Rows, Placed, Base):
     __tablename__ = "barrier"
-    class_: Mapped[str] = mapped_column("class", String)
+    class_: Mapped[str] = mapped_column("class", Text)
     name: Mapped[str | None]
 
 
@@ -176,6 +179,67 @@ class Board(Rows, Placed, Base):
     checked_on: Mapped[date | None]
 
 
+class Household(Rows, Base):
+    """Who shares a house; a code and nothing else."""
+
+    __tablename__ = "household"
+    code: Mapped[str] = _key()
+    house: Mapped[str | None]
+
+
+class Site(Rows, Placed, Base):
+    __tablename__ = "site"
+    code: Mapped[str] = _key()
+    class_: Mapped[str | None] = mapped_column("class")
+    cadence: Mapped[str | None]
+
+
+class Visit(Rows, Base):
+    __tablename__ = "visit"
+    target: Mapped[str]
+    staff: Mapped[str | None]
+    time: Mapped[datetime]
+
+
+class Leave(Rows, Base):
+    __tablename__ = "leave"
+    staff: Mapped[str]
+    date_: Mapped[date] = mapped_column("date")
+
+
+class Weather(Rows, Base):
+    __tablename__ = "weather"
+    date_: Mapped[date] = mapped_column("date")
+    kind: Mapped[str]
+
+
+class Segment(Rows, Placed, Base):
+    __tablename__ = "segment"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    grid: Mapped[str | None]
+
+
+class ResponsibilityBlock(Rows, Placed, Base):
+    __tablename__ = "responsibility_block"
+    code: Mapped[str] = _key()
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    grid: Mapped[str | None]
+
+
+class Matter(Rows, Placed, Base):
+    __tablename__ = "matter"
+    code: Mapped[str] = _key()
+    category: Mapped[str | None]
+    time: Mapped[datetime | None]
+    grid: Mapped[str | None]
+    state: Mapped[str | None]
+    deadline: Mapped[datetime | None]
+    closed: Mapped[datetime | None]
+
+
 class Block(Rows, Placed, Load, Base):
     __tablename__ = "block"
     code: Mapped[str] = _key()
@@ -258,7 +322,125 @@ class RuleResult(Rows, Base):
     reason: Mapped[str | None]
 
 
+# --- plans: versions that never change once they are published --------------------------------------------------------
+
+
+class OfPlan:
+    """A row of one plan."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+    @declared_attr
+    def plan(cls) -> Mapped[int]:
+        return mapped_column(ForeignKey("plan.id", deferrable=True), index=True)
+
+
+class PlanVersion(Base):
+    """One version of all grids: draft, checked, published from a day, archived."""
+
+    __tablename__ = "plan"
+    __table_args__ = (CheckConstraint("state IN ('draft', 'checked', 'published', 'archived')", name="plan_state"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    state: Mapped[str]
+    valid_from: Mapped[date | None]
+    valid_to: Mapped[date | None]
+    based_on: Mapped[int | None] = mapped_column(ForeignKey("plan.id", deferrable=True))
+    revision: Mapped[int]
+    made_at: Mapped[datetime]
+    made_by: Mapped[str]
+    published_at: Mapped[datetime | None]
+    published_by: Mapped[str | None]
+    notes: Mapped[dict[str, Any] | None]
+
+
+class PlanBlock(OfPlan, Placed, Load, Base):
+    __tablename__ = "plan_block"
+    __table_args__ = (UniqueConstraint("plan", "code"),)
+    code: Mapped[str]
+    unit: Mapped[str | None]
+    buildings: Mapped[int | None]
+    compound_kind: Mapped[str | None]
+    grid: Mapped[str]
+    extra: Mapped[dict[str, Any] | None]
+
+
+class PlanBorder(OfPlan, Placed, Base):
+    __tablename__ = "plan_border"
+    left: Mapped[str]
+    right: Mapped[str | None]
+    class_: Mapped[str | None] = mapped_column("class")
+    name: Mapped[str | None]
+    length_m: Mapped[float | None]
+    extra: Mapped[dict[str, Any] | None]
+
+
+class PlanGrid(OfPlan, Placed, Load, Base):
+    """A grid of one plan: its code is the same from plan to plan as long as it goes on."""
+
+    __tablename__ = "plan_grid"
+    __table_args__ = (UniqueConstraint("plan", "code"),)
+    code: Mapped[str]
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    level: Mapped[int | None]
+    parent: Mapped[str | None]
+    deviation: Mapped[float | None]
+    reason: Mapped[str | None]
+    compactness: Mapped[float | None]
+    bounds_text: Mapped[str | None]
+    road_share: Mapped[float | None]
+    extra: Mapped[dict[str, Any] | None]
+
+
+class PlanOperation(OfPlan, Base):
+    """One edit, as the log of a draft has it."""
+
+    __tablename__ = "plan_operation"
+    __table_args__ = (UniqueConstraint("plan", "number"),)
+    number: Mapped[int]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    operation: Mapped[dict[str, Any]]
+
+
+class Lineage(OfPlan, Base):
+    """Where a grid's ground and households came from: a grid of the plan before."""
+
+    __tablename__ = "lineage"
+    code: Mapped[str]
+    before: Mapped[str]
+    ground_share: Mapped[float]
+    household_share: Mapped[float]
+
+
+class Track(Base):
+    """What one member of staff walked on one day: the fixes as Parquet. Kept for the profile's `track_kept_days`."""
+
+    __tablename__ = "track"
+    __table_args__ = (UniqueConstraint("staff", "day"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    staff: Mapped[str]
+    day: Mapped[date] = mapped_column(index=True)
+    count: Mapped[int]
+    fixes: Mapped[bytes]
+
+
+class Audit(Base):
+    """Who did what when: rows are added, never changed or deleted. Of personal rows it has ids and names of columns."""
+
+    __tablename__ = "audit"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    what: Mapped[str]
+    table_: Mapped[str] = mapped_column("table")
+    key: Mapped[str | None]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+
 #: The tables that :meth:`gridgis.store.Store.save` takes, by name.
 TABLES: dict[str, Table] = {
-    name: table for name, table in sorted(Base.metadata.tables.items()) if "extra" in table.columns
+    name: table for name, table in sorted(Base.metadata.tables.items()) if {"row", "extra"} <= set(table.columns.keys())
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -11,19 +11,27 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from sqlalchemy import JSON, Boolean, Column, Date, Float, Integer, String, Table
+from sqlalchemy import Boolean, Column, Date, Float, Integer, String, Table
 
 from gridgis import crs, schema
 from gridgis.errors import SchemaError, StoreError
-from gridgis.store.types import UTCTime
+from gridgis.store.types import Document, UTCTime
 
 #: Columns of every table that are the store's own.
-_OWN = ("row", "extra", "geometry")
+_OWN = ("row", "id", "plan", "extra", "geometry")
+#: Rows of a plan are those of the nouns without this.
+OF_PLAN = "plan_"
 
 
 def named_columns(table: Table) -> dict[str, Column[Any]]:
     """The columns of `table` that hold what a frame's column of that name holds."""
-    return {c.name: c for c in table.columns if c.name not in _OWN}
+    own = _OWN if "row" not in table.columns else tuple(name for name in _OWN if name not in ("id", "plan"))
+    return {c.name: c for c in table.columns if c.name not in own}
+
+
+def noun_of(table: Table) -> str:
+    """The noun of :mod:`gridgis.schema` whose rows a table keeps."""
+    return table.name.removeprefix(OF_PLAN)
 
 
 def to_rows(frame: pd.DataFrame, table: Table) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -37,9 +45,9 @@ def to_rows(frame: pd.DataFrame, table: Table) -> tuple[list[dict[str, Any]], di
         A column holds what the store cannot keep.
     """
     source = f"table {table.name}"
-    frame = _checked(frame, table.name, source)
+    frame = _checked(frame, noun_of(table), source)
     known = named_columns(table)
-    values: dict[str, list[Any]] = {"row": list(range(1, len(frame) + 1))}
+    values: dict[str, list[Any]] = {"row": list(range(1, len(frame) + 1))} if "row" in table.columns else {}
     for name, column in known.items():
         values[name] = _values(frame[name], column, source) if name in frame.columns else [None] * len(frame)
         _require(values[name], column, source)
@@ -64,7 +72,8 @@ def to_frame(rows: Sequence[Any], table: Table, note: dict[str, Any]) -> pd.Data
     """Rows of `table`, in the order of its columns, as a frame: the contract's columns, then the others."""
     by_name = dict(zip([c.name for c in table.columns], zip(*rows, strict=True), strict=True)) if rows else {}
     known = named_columns(table)
-    contract = [c.name for c in schema.TABLES[table.name].columns] if table.name in schema.TABLES else list(known)
+    noun = noun_of(table)
+    contract = [c.name for c in schema.TABLES[noun].columns] if noun in schema.TABLES else list(known)
     names = contract + [name for name in note.get("named", []) if name not in contract]
     data = {name: _series(by_name.get(name, ()), known[name]) for name in names}
     extras = by_name.get("extra", ())
@@ -75,6 +84,29 @@ def to_frame(rows: Sequence[Any], table: Table, note: dict[str, Any]) -> pd.Data
         return frame
     shapes = np.array(by_name.get("geometry", ()), dtype=object)
     return gpd.GeoDataFrame(frame, geometry=gpd.GeoSeries(shapes, index=frame.index, crs=crs.WGS84))
+
+
+def merged_note(old: dict[str, Any], new: Mapping[str, Any], *, held: bool) -> dict[str, Any]:
+    """The note of a table after rows were added; `held`: there were rows before.
+
+    A column that some rows lack takes a type that knows missing values; one that had another type holds anything.
+    """
+    was, now = ({str(name): str(kind) for name, kind in note.get("extra", [])} for note in (old, new))
+    kinds = {}
+    for name in dict.fromkeys([*was, *now]):
+        one, other = was.get(name, now.get(name, "")), now.get(name, was.get(name, ""))
+        wide = {_WITH_GAPS.get(one, one), _WITH_GAPS.get(other, other)}
+        gaps = name not in now or (name not in was and held)
+        kinds[name] = "object" if len(wide) > 1 else wide.pop() if gaps or one != other else one
+    return {
+        "named": list(dict.fromkeys([*old.get("named", []), *new.get("named", [])])),
+        "extra": [[name, kind] for name, kind in kinds.items()],
+        "placed": bool(old.get("placed", True) or new.get("placed", True)),
+    }
+
+
+#: Types that know no missing value, and those that stand for them.
+_WITH_GAPS = {"int64": "Int64", "bool": "boolean"}
 
 
 def _checked(frame: pd.DataFrame, name: str, source: str) -> pd.DataFrame:
@@ -173,7 +205,7 @@ def _moment(value: Any) -> datetime:
     moment = pd.Timestamp(value)
     if moment.tzinfo is None:
         raise ValueError(f"{value} has no zone")
-    whole: datetime = moment.floor("us").to_pydatetime()
+    whole: datetime = moment.floor("ms").to_pydatetime()
     return whole
 
 
@@ -183,7 +215,7 @@ _INTO: dict[type, Callable[[Any], Any]] = {
     Integer: _whole,
     Float: _number,
     Date: _day,
-    JSON: list,
+    Document: list,
     String: str,
 }
 _WANTED = {
@@ -192,7 +224,7 @@ _WANTED = {
     Integer: "whole numbers",
     Float: "numbers",
     Date: "dates",
-    JSON: "lists",
+    Document: "lists",
     String: "text",
 }
 
@@ -214,7 +246,7 @@ def _series(values: Sequence[Any], column: Column[Any]) -> pd.Series:
         return pd.Series(values, dtype="Int64" if gone else "int64")
     if kind is Boolean:
         return pd.Series(values, dtype="boolean" if gone else "bool")
-    if kind is JSON:
+    if kind is Document:
         values = [None if value is None else tuple(value) for value in values]
     return pd.Series(values, dtype=object)
 

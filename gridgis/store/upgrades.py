@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import StoreError
+from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0001"
+HEAD = "0005"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
+#: What stands for the revision of a store that was taken back to before the first one.
+NONE = "(none)"
+#: Tables that PostGIS makes.
+_OF_POSTGIS = {"spatial_ref_sys"}
 #: The name of the folder migrations/ in an installed gridgis.
 _PACKAGE = "gridgis_migrations"
 
@@ -54,6 +62,10 @@ def upgrade(engine: Engine, to: str = "head") -> None:
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
+    if engine.dialect.name == "sqlite":
+        # Other programs look at the head of the file itself, not at what waits beside it.
+        with closing(engine.raw_connection()) as raw:
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def downgrade(engine: Engine, to: str) -> None:
@@ -64,31 +76,67 @@ def downgrade(engine: Engine, to: str) -> None:
         command.downgrade(settings, to)
 
 
-def state(path: Path) -> Literal["current", "empty"]:
-    """Whether a file is a store of this version, or is empty or missing. It is only read.
+def revisions() -> list[str]:
+    """The revisions that this version of gridgis knows, the oldest first."""
+    known = [script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()]
+    return known[::-1]
+
+
+def state(place: Place, engine: Engine) -> Literal["current", "empty"]:
+    """Whether a place holds a store of this version, or nothing. It is only read.
 
     Raises
     ------
     StoreError
-        It is no SQLite file, no store of gridgis, or a store of another version of it.
+        It is no store of gridgis, or one of another version: an older one can be brought up, a newer one cannot be
+        opened. A database cannot be reached, or has no PostGIS.
     """
-    if not path.exists() or path.stat().st_size == 0:
-        return "empty"
-    version = _version(path)
+    version = version_of(place, engine)
     if version is None:
         return "empty"
-    if version != HEAD:
+    if version == HEAD:
+        return "current"
+    if version in revisions() or version == NONE:
         raise StoreError(
-            "the store was made by another version of gridgis",
-            source=path,
-            found=f"revision {version}",
-            wanted=f"revision {HEAD}",
-            remedy="Open it with the version that made it, or a later one.",
-        )
-    return "current"
+            "the store was made by an older version of gridgis", source=place.name, found=f"revision {version}",
+            wanted=f"revision {HEAD}", remedy="Take a copy of it, then run gridgis store upgrade.",
+        )  # fmt: skip
+    raise StoreError(
+        "the store was made by a newer version of gridgis", source=place.name, found=f"revision {version}",
+        wanted=f"revision {HEAD}", remedy="Open it with the version that made it, or a later one.",
+    )  # fmt: skip
 
 
-def _version(path: Path) -> str | None:
+def version_of(place: Place, engine: Engine) -> str | None:
+    """The revision that a store says it has; None where there is nothing yet. Errors as :func:`state`."""
+    if place.path is None:
+        return _version_of_database(engine, place.name)
+    if not place.path.exists() or place.path.stat().st_size == 0:
+        return None
+    return _version_of_file(place.path)
+
+
+def _version_of_database(engine: Engine, name: str) -> str | None:
+    try:
+        with engine.connect() as connection:
+            if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")).scalar() is None:
+                raise StoreError("the database has no PostGIS", source=name,
+                                 remedy="Run CREATE EXTENSION postgis in it, as its owner.")  # fmt: skip
+            tables = sorted(set(inspect(connection).get_table_names()) - _OF_POSTGIS)
+            if VERSION_TABLE in tables:
+                version = connection.execute(text("SELECT version_num FROM gridgis_version")).scalar()
+                return str(version or NONE)
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database cannot be reached: {getattr(error, 'orig', None) or error}", source=name,
+                         remedy="Check the address, and that the server runs.") from error  # fmt: skip
+    if tables:
+        raise StoreError("the database is no store of gridgis", source=name,
+                         found=f"the tables {', '.join(tables[:5])}",
+                         remedy="Check the address; give the store a database of its own.")  # fmt: skip
+    return None
+
+
+def _version_of_file(path: Path) -> str | None:
     """The revision that a file says it has; None for an SQLite file without tables (a store not yet made)."""
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
@@ -113,4 +161,4 @@ def _version(path: Path) -> str | None:
         )
     if not tables:
         return None
-    return str(found[0]) if found else "(none)"
+    return str(found[0]) if found else NONE

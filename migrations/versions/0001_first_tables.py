@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-
-from gridgis.store.types import Shape, UTCTime
+from geoalchemy2 import Geometry
 
 revision = "0001"
 down_revision = None
@@ -32,9 +31,15 @@ def downgrade() -> None:
         op.drop_table(name)
 
 
+def _shape() -> sa.types.TypeEngine:
+    if op.get_bind().dialect.name == "sqlite":
+        return sa.LargeBinary()
+    return Geometry("GEOMETRY", srid=4326, spatial_index=False)
+
+
 def _table(name: str, *columns: sa.Column, key: str | None = None, placed: bool = False) -> None:
     """A table of rows in order, with a unique key, a place, and room for columns that nobody named."""
-    geometry = [sa.Column("geometry", Shape())] if placed else []
+    geometry = [sa.Column("geometry", _shape())] if placed else []
     unique = [sa.UniqueConstraint(key, name=f"uq_{name}_{key}")] if key else []
     op.create_table(
         name,
@@ -183,8 +188,8 @@ def _results() -> None:
         *_needed("staff"),
         *_text("patrol", "grid"),
         *_day("date"),
-        sa.Column("start", UTCTime()),
-        sa.Column("end", UTCTime()),
+        sa.Column("start", sa.DateTime(timezone=True)),
+        sa.Column("end", sa.DateTime(timezone=True)),
         *_number("minutes", "raw_m", "cleaned_m", "inside_m", "inside_min"),
     )
     _table("patrol_coverage", *_needed("grid"), *_day("from", "to"), *_number("share", "covered_m2", "ground_m2"))

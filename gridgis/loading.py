@@ -1,0 +1,142 @@
+"""Files into a table of a store: read, set aside what cannot be used, compare, one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import geopandas as gpd
+import pandas as pd
+
+from gridgis.errors import NotFoundError
+from gridgis.files.apart import Apart, none_rejected, read_apart
+from gridgis.files.tracks import read_tracks
+from gridgis.files.vectors import parse_spec
+from gridgis.schema import TABLES, check_key
+from gridgis.store import Store
+from gridgis.store.digests import file_checksum
+from gridgis.store.merging import Merged, Part, Progress, merge
+from gridgis.store.models import TABLES as STORED
+from gridgis.store.personal import Personal
+
+#: The tables that files can be loaded into.
+LOADED = tuple(name for name in TABLES if name in STORED)
+
+
+class Loaded(NamedTuple):
+    """What a load did: the table, its counts, the first rows of the files, and the rows set aside with their reasons.
+
+    `rejects` has the columns file, row (from 1, without the header), reason, and those of the files.
+    """
+
+    table: str
+    counts: Merged
+    first: pd.DataFrame
+    rejects: pd.DataFrame
+
+
+def load_files(
+    store: Store,
+    table: str,
+    files: Sequence[str],
+    *,
+    by: str,
+    rename: Mapping[str, str] | None = None,
+    crs: str | None = None,
+    datum: str | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Loaded:
+    """Bring files into a table of a store.
+
+    A row whose key is there already changes the columns that the file names; rows of a table without a key are added
+    where no row is equal. Nothing is removed, and loading the same files again changes nothing.
+
+    Parameters
+    ----------
+    store : Store
+    table : str
+        Its name, or its plural.
+    files : sequence of str
+        ``FILE``, ``FILE:LAYER`` or ``…#CODE``, of any format that :func:`gridgis.read` reads.
+    by : str
+        Who loads, for the audit log.
+    rename, crs, datum : optional
+        As in :func:`gridgis.read`.
+    dry_run : bool
+        Only find out what would happen.
+    progress : callable, optional
+        Told how many rows are done, of how many.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such table.
+    InputError, CRSError, SchemaError, GeometryError
+        A file as a whole cannot be used; nothing is written.
+    StoreError
+        The store refuses; nothing is written.
+    """
+    name = table_of(table)
+    read = [read_apart(spec, name, crs=crs, datum=datum, rename=rename) for spec in files]
+    read = _keys_once(read, files, TABLES[name].key)
+    parts = [Part(found.frame, found.named) for found in read]
+    sums = {spec: file_checksum(parse_spec(spec).path) for spec in files}
+    rejected = [found.rejects for found in read if len(found.rejects)]
+    rejects = pd.concat(rejected, ignore_index=True) if rejected else none_rejected()
+    told = {"files": sums, "rejected": len(rejects)}
+    counts = merge(store, name, parts, by=by, told=told, dry_run=dry_run, progress=progress)
+    return Loaded(name, counts, read[0].frame.head(5), rejects)
+
+
+def load_tracks(
+    store: Store, files: Sequence[str], *, by: str, timezone: str, rename: Mapping[str, str] | None, datum: str | None
+) -> tuple[int, int]:
+    """Bring tracks (GPX, CSV, GeoJSON, Parquet, folders of them) into a store; new fixes, and those that were there."""
+    fixes = read_tracks(list(files), rename=rename, datum=datum)
+    return Personal(store, by).keep_tracks(fixes, timezone)
+
+
+def table_of(name: str) -> str:
+    """A table that files can be loaded into, by its name or its plural.
+
+    Raises
+    ------
+    NotFoundError
+        There is none of that name.
+
+    Examples
+    --------
+    >>> table_of("houses"), table_of("leave")
+    ('house', 'leave')
+    """
+    found = [table for table in LOADED if name in (table, f"{table}s")]
+    if not found:
+        raise NotFoundError("there is no such table to load", found=repr(name), wanted=", ".join(LOADED))
+    return found[0]
+
+
+def _keys_once(read: Sequence[Apart], files: Sequence[str], key: str | None) -> list[Apart]:
+    """Rows whose key stands in several of the files are set aside: nobody knows which of them is right."""
+    if key is None or len(read) < 2:
+        return list(read)
+    every = pd.concat([found.frame[key] for found in read], keys=range(len(read)))
+    doubled = every.duplicated(keep=False)
+    if not doubled.any():
+        return list(read)
+    if doubled.all():
+        check_key(every.to_frame(key), key, ", ".join(files))
+    kept = []
+    for number, (found, spec) in enumerate(zip(read, files, strict=True)):
+        bad = doubled.loc[number].to_numpy()
+        kept.append(found._replace(frame=found.frame[~bad], rejects=_with(found, bad, spec, key)))
+    return kept
+
+
+def _with(found: Apart, bad: Any, spec: str, key: str) -> pd.DataFrame:
+    rows = found.frame[bad]
+    plain = pd.DataFrame(rows.drop(columns=rows.geometry.name) if isinstance(rows, gpd.GeoDataFrame) else rows)
+    own = pd.DataFrame({"file": spec, "row": found.numbers[bad], "reason": f"the {key} stands in another file too"},
+                       index=plain.index)  # fmt: skip
+    fresh = pd.concat([own, plain.astype(object)], axis=1)
+    return fresh if found.rejects.empty else pd.concat([found.rejects, fresh], ignore_index=True)

@@ -1,0 +1,157 @@
+"""Tracks kept for their days, persons removed on request, looks in the log; no personal value in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import geopandas as gpd
+import pandas as pd
+import pytest
+import shapely
+from pandas.testing import assert_frame_equal
+from sqlalchemy import select
+
+from gridgis.cli import run
+from gridgis.errors import NotFoundError, SchemaError
+from gridgis.store import Store, open_store
+from gridgis.store.checking import check
+from gridgis.store.models import Base
+from gridgis.store.moving import copy
+from gridgis.store.personal import Personal
+
+_AUDIT = Base.metadata.tables["audit"]
+SECRET = "芙蓉巷七十七号"
+
+
+@pytest.fixture(params=["file", "postgis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "file":
+        with open_store(tmp_path / "place.gpkg", create=True) as opened:
+            yield opened
+        return
+    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
+        yield opened
+
+
+def fixes(days: int = 3) -> pd.DataFrame:
+    """Two workers, each day before noon and before midnight by the clocks of China."""
+    moments = pd.date_range("2026-03-02T15:30:00Z", periods=2 * days, freq="12h")
+    rows = [(staff, moment, 116.3 + i / 1e4, 39.9) for staff in ("w2", "w1") for i, moment in enumerate(moments)]
+    return pd.DataFrame(rows, columns=["staff", "time", "lon", "lat"])
+
+
+def persons() -> gpd.GeoDataFrame:
+    places = [shapely.Point(116, 40), shapely.Point(117, 41)]
+    return gpd.GeoDataFrame({"id": ["p1", "p2"], "house": None, "address": ["甲街", SECRET]}, geometry=places, crs=4326)
+
+
+def logged(store: Store) -> list[tuple[str, str, str | None, dict[str, object]]]:
+    with store.reading() as connection:
+        found = connection.execute(select(_AUDIT).order_by(_AUDIT.c.id)).all()
+    assert all(row.by == "clerk" and row.before is None for row in found)
+    return [(row.what, row.table, row.key, row.after) for row in found]
+
+
+def test_tracks_come_back_and_twice_is_once(store: Store) -> None:
+    personal, walked = Personal(store, "clerk"), fixes()
+    assert personal.keep_tracks(walked.iloc[:7]) == (7, 0)
+    assert personal.keep_tracks(walked) == (5, 7)
+    assert personal.keep_tracks(walked) == (0, 12)
+    wanted = walked.sort_values(["staff", "time"], ignore_index=True)
+    found = personal.tracks()
+    assert_frame_equal(found[wanted.columns], wanted, check_dtype=False)
+    assert found["accuracy"].isna().all()
+    assert str(found["time"].dt.tz) == "UTC"
+    mine = personal.tracks("w1", date(2026, 3, 3), date(2026, 3, 3))
+    assert mine["time"].dt.tz_convert("Asia/Shanghai").dt.date.unique().tolist() == [date(2026, 3, 3)]
+    assert set(mine["staff"]) == {"w1"}
+    assert len(personal.tracks("nobody")) == 0
+    assert [entry[:3] for entry in logged(store)] == [
+        ("load", "track", None), ("load", "track", None), ("look", "track", None), ("look", "track", "w1"),
+        ("look", "track", "nobody"),
+    ]  # fmt: skip
+    with pytest.raises(SchemaError, match="with its zone"):
+        personal.keep_tracks(walked.assign(time="2026-03-02 08:00"))
+
+
+def test_tracks_go_when_their_days_are_over(store: Store) -> None:
+    personal = Personal(store, "clerk")
+    personal.keep_tracks(fixes())
+    days = sorted(set(fixes()["time"].dt.tz_convert("Asia/Shanghai").dt.date))
+    assert personal.expire(date(2026, 5, 31), 90) == 0
+    assert personal.expire(date(2026, 6, 1), 90) == 2
+    left = personal.tracks()
+    assert set(left["time"].dt.tz_convert("Asia/Shanghai").dt.date) == set(days[1:])
+    assert personal.forget_tracks("w1") == len(days) - 1
+    assert set(personal.tracks()["staff"]) == {"w2"}
+    entries = [entry for entry in logged(store) if entry[0] in ("expire", "forget")]
+    assert entries == [
+        ("expire", "track", None, {"before": "2026-03-03", "tracks": 2}),
+        ("forget", "track", None, {"tracks": len(days) - 1}),
+    ]
+
+
+def test_a_person_is_removed_and_the_log_does_not_say_whom(store: Store) -> None:
+    store.save({"person": persons()})
+    personal = Personal(store, "clerk")
+    assert len(personal.load("person")) == 2
+    personal.forget("p2")
+    assert store.load("person")["id"].tolist() == ["p1"]
+    assert logged(store) == [("look", "person", None, {"rows": 2}), ("forget", "person", None, {"rows": 1})]
+    assert store.revision() == 2
+    with pytest.raises(NotFoundError, match="there is no such person"):
+        personal.forget("p2")
+    assert len(logged(store)) == 2
+    assert check(store.name)[1] == []
+    assert len(personal.load("staff")) == 0
+    assert len(logged(store)) == 2  # staff on duty are no residents
+
+
+def test_nothing_of_a_removed_person_stays_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "place.gpkg"
+    with open_store(path, create=True) as store:
+        store.save({"person": persons()})
+    assert SECRET.encode() in path.read_bytes()
+    with open_store(path) as store:
+        Personal(store, "clerk").forget("p2")
+    assert SECRET.encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("place.gpkg*"))
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, file = tmp_path / "place.gpkg", tmp_path / "walks.csv"
+    with open_store(path, create=True) as store:
+        store.save({"person": persons()})
+    fixes().assign(time=fixes()["time"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")).to_csv(file, index=False)
+
+    def told(*arguments: object, code: int = 0) -> str:
+        assert run([str(a) for a in arguments]) == code
+        out = capsys.readouterr()
+        return out.out + out.err
+
+    assert "新增 new 12, 不变 same 0" in told("store", "tracks", path, file)
+    assert "新增 new 0, 不变 same 12" in told("store", "tracks", path, file)
+    assert "fix: 12" in told("export", path, "fixes", "-o", tmp_path / "out.csv")
+    assert "person: 2" in told("export", path, "persons", "-o", tmp_path / "out.geojson")
+    assert "tracks are kept by gridgis store tracks" in told("store", "load", path, "fixes", file, code=2)
+    assert "removed: 1" in told("store", "forget", path, "--person", "p2")
+    assert "there is no such person" in told("store", "forget", path, "--person", "p2", code=2)
+    assert "name --person or --staff" in told("store", "forget", path, code=2)
+    assert "track_kept_days 90" in told("store", "expire", path)
+    with open_store(path) as store, store.reading() as connection:
+        rows = connection.execute(select(_AUDIT).order_by(_AUDIT.c.id)).all()
+    assert [(row.what, row.table) for row in rows][:4] == [
+        ("load", "track"), ("look", "track"), ("look", "person"), ("forget", "person"),
+    ]  # fmt: skip
+    assert SECRET not in json.dumps([row.after for row in rows], ensure_ascii=False)
+
+
+def test_tracks_move_with_the_store_and_rows_are_added_after_a_copy(store: Store, tmp_path: Path) -> None:
+    Personal(store, "clerk").keep_tracks(fixes())
+    copy(store.name, tmp_path / "copied.gpkg")
+    with open_store(tmp_path / "copied.gpkg") as copied:
+        personal = Personal(copied, "clerk")
+        assert_frame_equal(personal.tracks(), Personal(store, "clerk").tracks())
+        assert personal.keep_tracks(fixes(5)) == (8, 12)
