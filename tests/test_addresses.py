@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from address_pairs import AMBIGUOUS, NONE, Table
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gridgis.assign.address_parts import Address
@@ -278,6 +278,7 @@ _letters = st.text(
 
 
 @settings(max_examples=400, deadline=None)
+@example("0之甲栋")
 @given(st.one_of(_letters, st.text(max_size=20)))
 def test_normalising_twice_is_once_and_one_by_one_is_all_at_once(text: str) -> None:
     once = normalise(text)

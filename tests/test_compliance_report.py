@@ -70,7 +70,11 @@ def place() -> dict[str, Any]:
              "due": [pd.Timestamp("2026-02-28")], "last_visit": [pd.NaT], "days": [3]}
         ),
         "visits": None,
-        "suspicions": pd.DataFrame({"staff": [EVIL], "what": ["replayed"]}),
+        "suspicions": pd.DataFrame(
+            {"staff": [EVIL], "date": [pd.Timestamp("2026-03-03")], "kind": ["same track"], "other": ["w2"],
+             "other_date": [pd.Timestamp("2026-03-02")], "measure": [61.5], "limit": [10.0], "unit": ["min"],
+             "detail": ["1 d later, 0.0 m apart"]}
+        ),
     }  # fmt: skip
     return {"walked": walked, "grids": grids, "holes": holes, "profile": profile}
 
@@ -107,6 +111,7 @@ def test_the_page_says_what_was_kept_missed_and_excused(place: dict[str, Any]) -
     assert "每周 ≥ 12 小时" in page and "≥ 12 hour a week" in page
     assert "上午 1 次，下午 0 次" in page  # the second day's afternoon
     assert "无轨迹" in page and "请假" not in page.partition("每人每日")[2].partition("走到了")[0]
+    assert "轨迹重复" in page and "w2 2026-03-02" in page and "61.5 min" in page
     assert "机器不能核对的规定：2 条" in page and "no table lists training courses" in page
     calendar = re.findall(r'<th scope="row">(w\d) .*?</tr>', page, re.S)
     assert calendar == ["w1", "w2"]

@@ -67,6 +67,8 @@ def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, folder: Path | Non
     wanted = np.where(hits.any(axis=1), hits.argmax(axis=1), -1) if hits.size else np.full(len(x), -1)
     inside = shapely.contains_xy(np.array(grids.geometry, dtype=object)[None, :], x[:, None], y[:, None])
     border = (hits & ~inside).any(axis=1)
+    # A smallest number from 0 GEOS says of a border one thing prepared and another unprepared.
+    tiny = ((np.abs(x) < 1e-300) & (x != 0)) | ((np.abs(y) < 1e-300) & (y != 0))
     ways = {"bins": GridLocator(grids, method="bins"), "table": tabled}
     if folder is not None:
         ways["loaded"] = GridLocator.load(tabled.save(folder / "grids.locator"))
@@ -74,7 +76,7 @@ def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, folder: Path | Non
         assert locator.locate(x, y).tolist() == wanted.tolist(), name
         points, rows = locator.candidates(x, y)
         assert np.column_stack([points, rows]).tolist() == np.argwhere(hits).tolist(), name
-        assert locator.on_border(x, y).tolist() == border.tolist(), name
+        assert locator.on_border(x, y)[~tiny].tolist() == border[~tiny].tolist(), name
         if compiled.installed() and locator._table is not None:
             assert locator.use(compiled=True).locate(x, y).tolist() == wanted.tolist(), f"{name}, compiled"
 
@@ -107,6 +109,7 @@ def polygons(draw: st.DrawFn) -> shapely.Geometry | None:
 
 @settings(max_examples=200, deadline=None)
 @example([shapely.Polygon([(-1, 0), (0, 0.5), (0, 0)])], 0)  # points a smallest number from 0
+@example([shapely.box(-1, -2, 2, 1).difference(shapely.box(0, -1, 1, 0))], 0)
 @given(st.lists(polygons(), min_size=0, max_size=8), st.integers(0, 99))
 def test_any_polygons_and_any_points_are_as_intersects_says(drawn: list[shapely.Geometry], seed: int) -> None:
     grids = gpd.GeoSeries(drawn, dtype="geometry")

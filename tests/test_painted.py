@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -43,8 +44,11 @@ def test_what_was_kept_gives_the_same_shares(seed: int, sight: float, days: int)
     shed = gpd.GeoSeries([shapely.transform(shapely.box(100, 100, 150, 180), lambda c: c + CORNER)], crs=METRES)
     # A mark that no share is near to: kept days have no bracket.
     fine = Parameters(full_share=2.0)
-    kept = coverage_of(painted, GRIDS, sight=sight, days=days, obstacles=shed, parameters=fine)
-    direct = patrol_coverage(fixes, GRIDS, sight=sight, days=days, obstacles=shed, parameters=fine)
+    # A day on which nobody came near a grid is not kept, so the period is named.
+    asked: dict[str, Any] = {"sight": sight, "days": days, "obstacles": shed, "parameters": fine}
+    asked |= {"start": "2026-03-02", "end": "2026-03-04"}
+    kept = coverage_of(painted, GRIDS, **asked)
+    direct = patrol_coverage(fixes, GRIDS, **asked)
     pd.testing.assert_frame_equal(kept, direct)
     assert kept.attrs == direct.attrs
 

@@ -15,7 +15,7 @@ import shapely.affinity
 import shapes
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_assign import houses_at, random_houses
+from shapes import houses_at, random_houses
 
 from gridgis.assign.persons import assign_persons, households_of
 from gridgis.errors import CRSError, GridgisWarning, InputError, SchemaError

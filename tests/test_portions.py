@@ -289,6 +289,6 @@ def test_the_command_goes_on_without_what_cannot_be_used(tmp_path: Path, capsys:
     assert shares["share"].round(2).tolist() == [0.51, 0.51]
     rejects = pd.read_csv(tmp_path / "p.rejects.csv")
     assert rejects["table"].tolist() == ["files", "tracks", "patrols"]
-    assert "set aside: files, 1" in said.err and "GPX is broken" in said.err
+    assert "set aside: files (row " in said.err and "GPX is broken" in said.err
     holes = gpd.read_file(tmp_path / "holes.gpkg")
     assert set(holes["streets"]) == {"Far、East", "East"}

@@ -91,6 +91,10 @@ _SAID = re.compile(
     r"(?:([一二两三四五六七八九])千)?(?:零?([一二两三四五六七八九])百)?([零〇])?(?:([一二三四五六七八九]?)十)?([一二三四五六七八九])?"
 )
 
+#: What may be rewritten once more, and how often that is tried.
+_UNSETTLED = re.compile(f"[附之第{_STEM}{_NUMERALS}]")
+_ROUNDS = 8
+
 #: What is in this one way of writing already: nothing below changes it.
 _UNTOUCHED = f"(?![{_TRADITIONAL}{_NUMERALS}{_STEM}{''.join(_CHEQUE)}附之第])[一-鿿]"
 _PLAIN = re.compile(f"(?:{_UNTOUCHED})(?:{_UNTOUCHED}|[0-9a-mo-z])*")
@@ -158,7 +162,21 @@ def _english(line: str) -> str:
 
 
 def _chinese(lines: str) -> str:
-    """Addresses, a line each, rewritten together."""
+    """Addresses, a line each, rewritten together; again where one rewriting makes room for another (3之甲栋)."""
+    done = _once(lines).split("\n")
+    left = [row for row, line in enumerate(done) if _UNSETTLED.search(line)]
+    for _ in range(_ROUNDS):
+        if not left:
+            break
+        again = _once("\n".join([done[row] for row in left])).split("\n")
+        changed = [row for row, line in zip(left, again, strict=True) if line != done[row]]
+        for row, line in zip(left, again, strict=True):
+            done[row] = line
+        left = changed
+    return "\n".join(done)
+
+
+def _once(lines: str) -> str:
     for pattern, instead in _REWRITING:
         lines = pattern.sub(instead, lines)
     lines = _ON_CHEQUE.sub(lambda found: "".join(_CHEQUE.get(c, c) for c in found[0]), lines)

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
-#: The kinds of suspicion in both languages.
-_KINDS = {
-    "same track": "轨迹重复 same track", "vehicle": "车速 vehicle", "still": "静置 still",
-    "straight line": "笔直 straight line", "two places": "同时两地 two places", "future time": "未来时间 future time",
-    "wrong clock": "时钟不对 wrong clock",
-}  # fmt: skip
-
 
 @click.command("patrol")
 @click.argument("tracks", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -239,13 +232,16 @@ def _echo_lists(walked: dict[str, Any]) -> None:
 
 def _echo_walks(walked: Mapping[str, Any]) -> None:
     """The cleaning in one line, and a table of what is odd."""
+    from gridgis.publish.rule_words import SUSPICIONS
+
     fixes, odd = walked["fixes"], walked["suspicions"]
     dropped = {reason: n for reason, n in fixes.attrs["dropped"].items() if n}
     click.echo(f"清洗 cleaning: {fixes.attrs['counts']}  未用 set aside: {dropped}")
     if len(odd):
+        kinds = [" ".join(SUSPICIONS[kind]) for kind in odd["kind"]]
         rows = [
-            (r["staff"], _day(r["date"]), _KINDS[r["kind"]], _other(r), f"{r['measure']:.4g} {r['unit']}", r["detail"])
-            for r in odd.to_dict("records")
+            (r["staff"], _day(r["date"]), kind, _other(r), f"{r['measure']:.4g} {r['unit']}", r["detail"])
+            for r, kind in zip(odd.to_dict("records"), kinds, strict=True)
         ]
         options.echo_table(
             "待核实（并非结论） to be asked about, no verdict",
@@ -255,10 +251,10 @@ def _echo_walks(walked: Mapping[str, Any]) -> None:
 
 
 def _echo_rejects(rejects: pd.DataFrame) -> None:
-    """What was set aside, by reason, on stderr."""
+    """What was set aside, by reason, with the first ten ids (fixes have none) and the count; on stderr."""
     for (table, reason), rows in rejects.groupby(["table", "reason"], sort=False):
-        named = f" ({name_ids(rows['id'])})" if table != "tracks" else ""
-        click.echo(f"未用 set aside: {table}, {len(rows)}{named}: {reason}", err=True)
+        named = f"{len(rows)} fixes" if table == "tracks" else name_ids(rows["id"], "row")
+        click.echo(f"未用 set aside: {table} ({named}): {reason}", err=True)
 
 
 def _day(value: Any) -> str:

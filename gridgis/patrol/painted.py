@@ -129,7 +129,8 @@ def coverage_of(
     """Patrol coverage from what was kept.
 
     Parameters are those of :func:`gridgis.patrol.coverage.patrol_coverage`, and so is the result, except that a share
-    near its mark stays undecided: the lines for a bracket are not kept.
+    near its mark stays undecided (the lines for a bracket are not kept), and that the period is by default that of the
+    days kept: one on which nobody came near a grid is not among them.
 
     Raises
     ------

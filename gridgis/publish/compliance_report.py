@@ -50,8 +50,8 @@ def compliance_page(
     Parameters
     ----------
     walked : mapping
-        coverage, patrols, rules; and visits, overdue, lights, scores, board_faults and suspicions (a frame of any
-        columns), where there are such: what :func:`gridgis.pipeline.check_patrols` gives.
+        coverage, patrols, rules; and visits, overdue, lights, scores, board_faults and suspicions, where there are
+        such: what :func:`gridgis.pipeline.check_patrols` gives.
     grids : GeoDataFrame
         code and polygons, in any CRS.
     holes : GeoDataFrame, optional
@@ -96,7 +96,7 @@ def compliance_page(
         faults=_records(walked.get("board_faults")),
         lights=_lights(walked.get("lights")),
         scores=_records(walked.get("scores")),
-        suspicions=_table(walked.get("suspicions")),
+        suspicions=_records(walked.get("suspicions")),
         rejects=rules.attrs.get("rejects", [])[:SHOWN],
         parameters={**walked["coverage"].attrs.get("parameters", {}), **rules.attrs["parameters"]},
         script=SCRIPT,
@@ -284,20 +284,3 @@ def _lights(lights: pd.DataFrame | None) -> dict[str, Any] | None:
     wrong = lights[place.notna() & lights["grid"].notna() & (place != lights["grid"])]
     late = lights[lights["light"].isin(("yellow", "red"))]
     return {"counts": counts, "late": _records(late), "wrong": _records(wrong), "total": len(lights)}
-
-
-def _table(frame: pd.DataFrame | None) -> dict[str, Any] | None:
-    """A frame of any columns, as it is."""
-    if frame is None or not len(frame):
-        return None
-    plain = pd.DataFrame(frame.drop(columns=frame.geometry.name) if isinstance(frame, gpd.GeoDataFrame) else frame)
-    rows = plain.head(SHOWN).astype(object).to_numpy().tolist()
-    return {
-        "columns": [str(c) for c in plain.columns],
-        "rows": [[_cell(value) for value in row] for row in rows],
-        "more": max(0, len(plain) - SHOWN),
-    }
-
-
-def _cell(value: Any) -> str:
-    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, pd.Timestamp) and not pd.isna(value) else figure(value)

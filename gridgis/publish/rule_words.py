@@ -125,6 +125,15 @@ LIGHT_REASONS: Words = {
     "stuck": ("逾期未结", "stuck"),
     "no time": ("无时间", "no time"),
 }
+SUSPICIONS: Words = {
+    "same track": ("轨迹重复", "same track"),
+    "vehicle": ("车速", "speed of a vehicle"),
+    "still": ("静置", "lying still"),
+    "straight line": ("笔直", "a straight line"),
+    "two places": ("同时两地", "two places at once"),
+    "future time": ("未来时间", "a time to come"),
+    "wrong clock": ("时钟不对", "a wrong clock"),
+}
 BOARD_FAULTS: Words = {
     "lacking": ("没有公示牌", "no board"),
     "incomplete": ("内容不全", "incomplete"),
