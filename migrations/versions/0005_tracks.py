@@ -1,4 +1,4 @@
-"""Tracks of staff on duty, a day each, which go when their days are over; the house of a site, the kind of a visit."""
+"""Tracks of staff on duty, a day each, which go when their days are over."""
 
 from __future__ import annotations
 
@@ -23,11 +23,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("staff", "day", name="uq_track_staff"),
     )
     op.create_index("ix_track_day", "track", ["day"])
-    op.add_column("site", sa.Column("house", sa.Text))
-    op.add_column("visit", sa.Column("kind", sa.Text))
 
 
 def downgrade() -> None:
-    op.drop_column("visit", "kind")
-    op.drop_column("site", "house")
     op.drop_table("track")

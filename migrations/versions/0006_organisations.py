@@ -1,4 +1,7 @@
-"""Several organisations in one store: every row belongs to one, what is there belongs to the first."""
+"""Several organisations in one store: every row belongs to one, what is there belongs to the first.
+
+Sites have their house, visits their kind.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,8 @@ def upgrade() -> None:
         # Their first rows were numbered by hand.
         for name in ("organisation", "revision"):
             op.execute(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), 1)")
+    op.add_column("site", sa.Column("house", sa.Text))
+    op.add_column("visit", sa.Column("kind", sa.Text))
     for name in PLAIN:
         op.add_column(name, _organisation())
     for name, key in KEYED.items():
@@ -79,6 +84,8 @@ def downgrade() -> None:
             batch.create_unique_constraint(f"uq_{name}_{key}", [key])
     for name in reversed(PLAIN):
         op.drop_column(name, "organisation")
+    op.drop_column("visit", "kind")
+    op.drop_column("site", "house")
     op.drop_table("organisation")
 
 
