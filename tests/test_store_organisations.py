@@ -144,6 +144,10 @@ def test_the_same_codes_live_side_by_side(both: tuple[Store, Store], where: str,
     assert Plans(one).at(MAY) != Plans(other).at(MAY)
     faults = [fault for fault in check(where)[1] if "names what is not in" not in fault.message]
     assert faults == []
+    other.save({"posting": pd.DataFrame({"staff": ["s1"], "grid": ["甲"], "role": "grid head"})})
+    one.save({"grid": one.load("grid"), "posting": pd.DataFrame()})
+    named = [fault.message for fault in check(where)[1] if fault.table == "posting"]
+    assert named == ["grid names what is not in grid (甲)", "staff names what is not in staff (s1)"]
     copy(where, tmp_path / "copied.gpkg")
     with open_store(tmp_path / "copied.gpkg", organisation="other") as copied:
         assert copied.load("grid")["name"].unique().tolist() == ["乙"]
