@@ -41,6 +41,7 @@ class Server:
         self.folder, self.bin = folder, bin
         self._number = count(1)
         self._made = False
+        self._users: set[str] = set()
 
     def url(self, database: str) -> str:
         """The address of a database, as a user of gridgis would give it."""
@@ -51,14 +52,20 @@ class Server:
             connection.execute(command)  # type: ignore[call-overload]
 
     @contextmanager
-    def database(self, *, store: bool = False) -> Iterator[str]:
-        """The address of a fresh database with PostGIS, dropped at the end; with `store` there is one in it."""
+    def database(self, *, store: bool = False, owner: str = _USER) -> Iterator[str]:
+        """The address of a fresh database with PostGIS, dropped at the end; with `store` there is one in it.
+
+        Another `owner` is an ordinary user, who may do nothing beyond his databases.
+        """
         name = f"test_{os.getpid()}_{next(self._number)}"
         if store:
             self._make_store()
-        self._tell(f"CREATE DATABASE {name} TEMPLATE {_STORE if store else _TEMPLATE}")
+        if owner != _USER and owner not in self._users:
+            self._tell(f"CREATE ROLE {owner} LOGIN")
+            self._users.add(owner)
+        self._tell(f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {_STORE if store else _TEMPLATE}")
         try:
-            yield self.url(name)
+            yield self.url(name).replace(f"{_USER}@", f"{owner}@")
         finally:
             self._tell(f"DROP DATABASE {name} WITH (FORCE)")
 

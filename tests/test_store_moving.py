@@ -68,6 +68,13 @@ def unchanged(*paths: Path) -> Iterator[None]:
     assert {path: path.read_bytes() if path.exists() else None for path in paths} == before
 
 
+def test_an_ordinary_user_backs_up_and_restores(postgres: Server, tmp_path: Path) -> None:
+    with postgres.database(owner="clerk") as here, postgres.database(owner="clerk") as there:
+        wanted = filled(here)
+        assert backup(here, tmp_path / "b") == restore(tmp_path / "b", there)
+        assert_holds(there, wanted)
+
+
 @pytest.mark.parametrize("goal", KINDS)
 @pytest.mark.parametrize("source", KINDS)
 def test_everything_is_copied_either_way(places: dict[str, list[str]], source: str, goal: str) -> None:

@@ -14,17 +14,18 @@ from typing import TypeVar
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from gridgis.errors import LostError, NotFoundError, StoreError
-from gridgis.store import geopackage, upgrades
+from gridgis.store import geopackage, organisations, upgrades
 from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
-from gridgis.store.models import TABLES, Revision, Saved, Setting
+from gridgis.store.models import TABLES, Organisation, Revision, Saved, Setting
+from gridgis.store.numbering import last_row, note_places
 from gridgis.store.rows import to_frame, to_rows
 
 T = TypeVar("T")
 
-__all__ = ["BUSY_MS", "Store", "create_store", "open_store", "upgrade_store"]
+__all__ = ["BUSY_MS", "Store", "add_organisation", "create_store", "open_store", "upgrade_store"]
 
 
 class Store:
@@ -34,10 +35,12 @@ class Store:
     10 s at most.
     """
 
-    def __init__(self, place: Place, engine: Engine) -> None:
+    def __init__(self, place: Place, engine: Engine, organisation: int = organisations.FIRST) -> None:
         self.name = place.name
         self.path = place.path
-        self._engine = engine
+        self.organisation = organisation
+        # The one place where it is said for whom a store works: all its connections are of this engine.
+        self._engine = engine.execution_options(**{organisations.OPTION: organisation})
 
     def __enter__(self) -> Store:
         return self
@@ -94,10 +97,15 @@ class Store:
                 connection.execute(delete(TABLES[name]))
                 connection.execute(delete(Saved).where(Saved.name == name))
                 connection.execute(insert(Saved).values(name=name, columns=note))
+                others = last_row(connection, TABLES[name])
                 if rows:
-                    connection.execute(insert(TABLES[name]), rows)
+                    numbered = [{**row, "row": row["row"] + others} for row in rows] if others else rows
+                    connection.execute(insert(TABLES[name]), numbered)
                 if connection.dialect.name == "sqlite":
-                    geopackage.note_change(connection, TABLES[name], (row.get("geometry") for row in rows))
+                    if others and "geometry" in TABLES[name].columns:
+                        note_places(connection, TABLES[name])
+                    else:
+                        geopackage.note_change(connection, TABLES[name], (row.get("geometry") for row in rows))
             if chosen:
                 connection.execute(delete(Setting).where(Setting.key.in_(list(chosen))))
                 connection.execute(insert(Setting), [{"key": k, "value": chosen[k]} for k in sorted(chosen)])
@@ -184,16 +192,18 @@ class Store:
             ) from error
 
 
-def open_store(where: str | Path, *, create: bool = False) -> Store:
+def open_store(where: str | Path, *, create: bool = False, organisation: str | None = None) -> Store:
     """Open a store; with `create`, make it where there is none.
 
     Parameters
     ----------
     where : str or Path
         A file, or the address of a PostgreSQL database with PostGIS (``postgresql://user@host/database``). Leave a
-        password to the environment (PGPASSWORD) or a password file.
+        password to the environment (PGPASSWORD) or a password file. ``…#CODE`` names the organisation.
     create : bool
         Run the migrations if the file does not exist, or the file or database is empty. An existing store is opened.
+    organisation : str, optional
+        The code of the organisation whose rows are meant; needed where the store has several.
 
     Raises
     ------
@@ -224,12 +234,52 @@ def open_store(where: str | Path, *, create: bool = False) -> Store:
             what = "file" if place.path is not None else "database"
             raise StoreError(f"the {what} is empty, not a store", source=place.name,
                              remedy="Make one with gridgis build.")  # fmt: skip
+        meant = organisation or place.organisation
+        if state == "empty" and meant not in (None, str(organisations.FIRST)):
+            raise NotFoundError("no such organisation", source=place.name, found=repr(meant),
+                                remedy="gridgis store init makes a store, store organisation adds one.")  # fmt: skip
         if state == "empty":
             _make(place, engine, remove=missing)
+        whose = _whose(place, engine, meant)
     except BaseException:
         engine.dispose()
         raise
-    return Store(place, engine)
+    return Store(place, engine, whose)
+
+
+def _whose(place: Place, engine: Engine, code: str | None) -> int:
+    """The number of the organisation that a store is opened for."""
+    with engine.connect() as connection:
+        known = {str(c): int(i) for i, c in connection.execute(select(Organisation.id, Organisation.code))}
+    if code is None and len(known) == 1:
+        return next(iter(known.values()))
+    if code not in known:
+        raise NotFoundError("the store holds several organisations" if code is None else "no such organisation",
+                            source=place.name, found=repr(code) if code is not None else f"{len(known)} of them",
+                            wanted="the code of one of them", remedy="Name it as STORE#CODE.")  # fmt: skip
+    return known[code]
+
+
+def add_organisation(where: str | Path, code: str, name: str | None = None) -> None:
+    """Make room in a store for another organisation, whose rows the others do not see.
+
+    Raises
+    ------
+    StoreError
+        There is no such store; it has an organisation of this code.
+    """
+    place = place_of(where)
+    engine = engine_of(place)
+    try:
+        if upgrades.state(place, engine) == "empty":
+            raise StoreError("there is no such store", source=place.name, remedy="gridgis store init makes one.")
+        with engine.begin() as connection:
+            made = connection.execute(insert(Organisation).values(code=code, name=name)).inserted_primary_key
+            connection.execute(insert(Revision).values(organisation=made[0] if made else 0, number=0))
+    except IntegrityError as error:
+        raise StoreError("there is an organisation of this code", source=place.name, found=repr(code)) from error
+    finally:
+        engine.dispose()
 
 
 def create_store(where: str | Path) -> Store:

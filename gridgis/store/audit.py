@@ -13,7 +13,7 @@ from gridgis.store.models import Base
 _AUDIT = Base.metadata.tables["audit"]
 
 #: Tables whose rows are of residents: of these the log has ids and names of columns, never a value.
-PERSONAL = ("person", "house", "household", "visit")
+PERSONAL = ("person", "house", "household", "site", "visit")
 
 
 def note(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import shapely
-from sqlalchemy import Connection, Table, select, text
+from sqlalchemy import Connection, Table, exists, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import StoreError, name_ids
@@ -22,7 +22,7 @@ NAMED = (
     ("house", "building", "building", "code"), ("person", "house", "house", "code"),
     ("household", "house", "house", "code"), ("segment", "grid", "grid", "code"),
     ("responsibility_block", "grid", "grid", "code"), ("matter", "grid", "grid", "code"),
-    ("leave", "staff", "staff", "id"), ("visit", "staff", "staff", "id"),
+    ("leave", "staff", "staff", "id"), ("visit", "staff", "staff", "id"), ("site", "house", "house", "code"),
 )  # fmt: skip
 
 
@@ -121,9 +121,10 @@ def _of_the_list(connection: Connection, table: Table, shapes: list[tuple[Any, A
 def _of_names(connection: Connection) -> list[Fault]:
     faults = []
     for name, column, other, key in NAMED:
-        there = select(TABLES[other].c[key])
-        said = TABLES[name].c[column]
-        query = select(said).where(said.is_not(None), said.not_in(there)).distinct().order_by(said)
+        mine, theirs = TABLES[name].c, TABLES[other].c
+        said = mine[column]
+        there = exists().where(theirs[key] == said, theirs.organisation == mine.organisation)
+        query = select(said).where(said.is_not(None), ~there).distinct().order_by(said)
         try:
             unknown = connection.execute(query).scalars().all()
         except SQLAlchemyError:

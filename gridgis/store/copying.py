@@ -10,6 +10,7 @@ import shapely
 from sqlalchemy import Connection, Table, insert
 from sqlalchemy.exc import DBAPIError
 
+from gridgis.store import organisations
 from gridgis.store.geopackage import to_blobs
 from gridgis.store.types import SRID, Document
 
@@ -18,6 +19,9 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Mapping[str
     """Insert rows: COPY on PostgreSQL, prepared inserts on SQLite; all with the same columns."""
     if not rows:
         return
+    whose = organisations.of(connection)
+    if whose is not None:
+        rows = [{**row, organisations.COLUMN: whose} for row in rows]
     if connection.dialect.name == "sqlite":
         _insert_at_once(connection, table, rows)
         return

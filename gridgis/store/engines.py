@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gridgis.errors import StoreError
+from gridgis.store import organisations
 from gridgis.store.types import Blob
 
 #: How long a writer waits for another one, milliseconds.
@@ -23,11 +25,15 @@ _KNOWN = ("postgres", "postgresql", _DRIVER)
 
 
 class Place(NamedTuple):
-    """Where a store is: `name` for messages (never with a password), `path` where it is a file, else `url`."""
+    """Where a store is: `name` for messages (never with a password), `path` where it is a file, else `url`.
+
+    `organisation` is the code of the one that is meant, where it was named.
+    """
 
     name: str
     path: Path | None
     url: URL | None
+    organisation: str | None = None
 
 
 def place_of(where: str | Path) -> Place:
@@ -38,6 +44,7 @@ def place_of(where: str | Path) -> Place:
     where : str or Path
         The path of a file, or ``postgresql://user@host/database`` (also ``postgres://`` and
         ``postgresql+psycopg://``). A password is better left to the environment (PGPASSWORD or a password file).
+        ``…#CODE`` names one of the organisations of a store; a path that exists as it stands wins.
 
     Raises
     ------
@@ -48,7 +55,13 @@ def place_of(where: str | Path) -> Place:
     --------
     >>> place_of("postgres://me:secret@db/ground").name
     'postgresql+psycopg://me:***@db/ground'
+    >>> place_of("postgres://db/ground#110108014").organisation
+    '110108014'
     """
+    plain, mark, code = str(where).rpartition("#")
+    if mark and not ("://" not in str(where) and Path(where).exists()):
+        found = place_of(plain)
+        return found._replace(name=f"{found.name}#{code}", organisation=code)
     if "://" not in str(where):
         path = Path(where)
         if path.is_dir():
@@ -76,7 +89,7 @@ def engine_of(place: Place) -> Engine:
     serializer = partial(json.dumps, ensure_ascii=False)
     if place.url is not None:
         # A connection that went stale in the pool is noticed before it is used.
-        return create_engine(place.url, json_serializer=serializer, pool_pre_ping=True)
+        return _ruled(create_engine(place.url, json_serializer=serializer, pool_pre_ping=True))
     engine = create_engine(URL.create("sqlite", database=str(place.path)), json_serializer=serializer)
     # To GeoAlchemy2 a column of this type is one of SpatiaLite; here it is bytes.
     engine.dialect.ischema_names = {**engine.dialect.ischema_names, "GEOMETRY": Blob}  # type: ignore[attr-defined]
@@ -91,5 +104,18 @@ def engine_of(place: Place) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Any) -> None:
         connection.exec_driver_sql("BEGIN")
+
+    return _ruled(engine)
+
+
+def _ruled(engine: Engine) -> Engine:
+    """Every statement of a connection that works for an organisation keeps to its rows."""
+
+    @event.listens_for(engine, "before_execute", retval=True)
+    def _own(
+        _connection: Any, statement: Any, many: Any, parameters: Any, options: Mapping[str, Any]
+    ) -> tuple[Any, Any, Any]:
+        whose = options.get(organisations.OPTION)
+        return (statement if whose is None else organisations.own(statement, whose)), many, parameters
 
     return engine

@@ -12,7 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, text, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, text, update
 
 from gridgis import schema
 from gridgis.errors import NotFoundError
@@ -20,6 +20,7 @@ from gridgis.store import Store, audit, geopackage
 from gridgis.store.copying import insert_rows
 from gridgis.store.digests import BATCH, plain
 from gridgis.store.models import TABLES, Revision, Saved
+from gridgis.store.numbering import last_row, note_places
 from gridgis.store.rows import merged_note, named_columns, to_rows
 
 #: Rows that are made ready at once.
@@ -116,8 +117,8 @@ class _Into:
     def take(self, connection: Connection, part: Part) -> Merged:
         named = _Named(self.table, part, whole=self.key is None)
         there = self._there(connection, named)
-        last = connection.execute(select(func.max(self.table.c.row))).scalar() or 0
-        held = bool(last)
+        last = last_row(connection, self.table)
+        held = there.any()
         counted = Merged(0, 0, 0)
         note: dict[str, Any] = {}
         for start in range(0, len(part.frame), CHUNK):
@@ -187,7 +188,7 @@ class _Into:
         if connection.dialect.name != "sqlite":
             return
         if done.changed and "geometry" in self.table.columns:
-            geopackage.note_change(connection, self.table, connection.execute(select(self.table.c.geometry)).scalars())
+            note_places(connection, self.table)
             return
         query = text("SELECT min_x, min_y, max_x, max_y FROM gpkg_contents WHERE table_name = :name")
         listed = connection.execute(query, {"name": self.table.name}).one()
@@ -209,9 +210,12 @@ class _There:
         else:
             self.by_key[row[self.key]] = (row["row"], digest)
 
+    def any(self) -> bool:
+        return bool(self.by_key or self.often)
+
     def sort(self, rows: Iterable[_Row], named: _Named) -> tuple[list[_Row], list[tuple[int, _Row]]]:
         """The new rows, and the changed ones with the number of the row that they change."""
-        if not self.by_key and not self.often:
+        if not self.any():
             return list(rows), []
         fresh: list[_Row] = []
         changed: list[tuple[int, _Row]] = []

@@ -35,7 +35,13 @@ class Base(DeclarativeBase):
     }
 
 
-class Rows:
+class Owned:
+    """Whose the row is (:mod:`gridgis.store.organisations`)."""
+
+    organisation: Mapped[int] = mapped_column(server_default="1")
+
+
+class Rows(Owned):
     """What every table has: the row's number, which keeps the saved order, and the columns nobody named."""
 
     row: Mapped[int] = mapped_column(primary_key=True)
@@ -56,21 +62,33 @@ class Load:
     estimated: Mapped[int | None]
 
 
-def _key() -> Mapped[str]:
-    return mapped_column(Text, unique=True)
+def _key(name: str) -> tuple[UniqueConstraint]:
+    """A key is unique within an organisation."""
+    return (UniqueConstraint("organisation", name),)
+
+
+class Organisation(Base):
+    """Somebody whose rows nobody else sees: a sub-district, as a rule."""
+
+    __tablename__ = "organisation"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(Text, unique=True)
+    name: Mapped[str | None]
 
 
 class Setting(Base):
     __tablename__ = "setting"
+    organisation: Mapped[int] = mapped_column(primary_key=True, server_default="1", autoincrement=False)
     key: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
 
 
 class Revision(Base):
-    """One row: how often the store was saved."""
+    """One row for each organisation: how often its part of the store was saved."""
 
     __tablename__ = "revision"
     id: Mapped[int] = mapped_column(primary_key=True)
+    organisation: Mapped[int] = mapped_column(unique=True, server_default="1")
     number: Mapped[int]
 
 
@@ -78,13 +96,15 @@ class Saved(Base):
     """Which columns a table had when it was saved, in order, with the types of those in ``extra``."""
 
     __tablename__ = "saved"
+    organisation: Mapped[int] = mapped_column(primary_key=True, server_default="1", autoincrement=False)
     name: Mapped[str] = mapped_column(primary_key=True)
     columns: Mapped[dict[str, Any]]
 
 
 class Unit(Rows, Placed, Base):
     __tablename__ = "unit"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     name: Mapped[str | None]
     level: Mapped[int | None]
     parent: Mapped[str | None]
@@ -103,7 +123,8 @@ class Water(Rows, Placed, Base):
 
 class Compound(Rows, Placed, Base):
     __tablename__ = "compound"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     name: Mapped[str | None]
     kind: Mapped[str | None]
     address: Mapped[str | None]
@@ -111,7 +132,8 @@ class Compound(Rows, Placed, Base):
 
 class Building(Rows, Placed, Base):
     __tablename__ = "building"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     name: Mapped[str | None]
     kind: Mapped[str | None]
     levels: Mapped[float | None]
@@ -125,7 +147,8 @@ class Building(Rows, Placed, Base):
 
 class House(Rows, Placed, Base):
     __tablename__ = "house"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     building: Mapped[str | None]
     address: Mapped[str | None]
     households: Mapped[int | None]
@@ -139,7 +162,8 @@ class Person(Rows, Placed, Base):
     """An id and a house; never a name, never an identity number."""
 
     __tablename__ = "person"
-    id: Mapped[str] = _key()
+    __table_args__ = _key("id")
+    id: Mapped[str]
     house: Mapped[str | None]
     address: Mapped[str | None]
     house_given: Mapped[str | None]
@@ -150,7 +174,8 @@ class Person(Rows, Placed, Base):
 
 class Staff(Rows, Base):
     __tablename__ = "staff"
-    id: Mapped[str] = _key()
+    __table_args__ = _key("id")
+    id: Mapped[str]
     name: Mapped[str]
     phone: Mapped[str | None]
     photo: Mapped[str | None]
@@ -170,7 +195,8 @@ class Posting(Rows, Base):
 
 class Board(Rows, Placed, Base):
     __tablename__ = "board"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     kind: Mapped[str | None]
     grid: Mapped[str | None]
     building: Mapped[str | None]
@@ -183,15 +209,18 @@ class Household(Rows, Base):
     """Who shares a house; a code and nothing else."""
 
     __tablename__ = "household"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     house: Mapped[str | None]
 
 
 class Site(Rows, Placed, Base):
     __tablename__ = "site"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     class_: Mapped[str | None] = mapped_column("class")
     cadence: Mapped[str | None]
+    house: Mapped[str | None]
 
 
 class Visit(Rows, Base):
@@ -199,6 +228,7 @@ class Visit(Rows, Base):
     target: Mapped[str]
     staff: Mapped[str | None]
     time: Mapped[datetime]
+    kind: Mapped[str | None]
 
 
 class Leave(Rows, Base):
@@ -215,7 +245,8 @@ class Weather(Rows, Base):
 
 class Segment(Rows, Placed, Base):
     __tablename__ = "segment"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     name: Mapped[str | None]
     kind: Mapped[str | None]
     grid: Mapped[str | None]
@@ -223,7 +254,8 @@ class Segment(Rows, Placed, Base):
 
 class ResponsibilityBlock(Rows, Placed, Base):
     __tablename__ = "responsibility_block"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     name: Mapped[str | None]
     kind: Mapped[str | None]
     grid: Mapped[str | None]
@@ -231,7 +263,8 @@ class ResponsibilityBlock(Rows, Placed, Base):
 
 class Matter(Rows, Placed, Base):
     __tablename__ = "matter"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     category: Mapped[str | None]
     time: Mapped[datetime | None]
     grid: Mapped[str | None]
@@ -242,7 +275,8 @@ class Matter(Rows, Placed, Base):
 
 class Block(Rows, Placed, Load, Base):
     __tablename__ = "block"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     unit: Mapped[str | None]
     buildings: Mapped[int | None]
     compound_kind: Mapped[str | None]
@@ -260,7 +294,8 @@ class Border(Rows, Placed, Base):
 
 class Grid(Rows, Placed, Load, Base):
     __tablename__ = "grid"
-    code: Mapped[str] = _key()
+    __table_args__ = _key("code")
+    code: Mapped[str]
     name: Mapped[str | None]
     kind: Mapped[str | None]
     level: Mapped[int | None]
@@ -325,7 +360,7 @@ class RuleResult(Rows, Base):
 # --- plans: versions that never change once they are published --------------------------------------------------------
 
 
-class OfPlan:
+class OfPlan(Owned):
     """A row of one plan."""
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -335,7 +370,7 @@ class OfPlan:
         return mapped_column(ForeignKey("plan.id", deferrable=True), index=True)
 
 
-class PlanVersion(Base):
+class PlanVersion(Owned, Base):
     """One version of all grids: draft, checked, published from a day, archived."""
 
     __tablename__ = "plan"
@@ -414,11 +449,11 @@ class Lineage(OfPlan, Base):
     household_share: Mapped[float]
 
 
-class Track(Base):
+class Track(Owned, Base):
     """What one member of staff walked on one day: the fixes as Parquet. Kept for the profile's `track_kept_days`."""
 
     __tablename__ = "track"
-    __table_args__ = (UniqueConstraint("staff", "day"),)
+    __table_args__ = (UniqueConstraint("organisation", "staff", "day"),)
     id: Mapped[int] = mapped_column(primary_key=True)
     staff: Mapped[str]
     day: Mapped[date] = mapped_column(index=True)
@@ -426,7 +461,7 @@ class Track(Base):
     fixes: Mapped[bytes]
 
 
-class Audit(Base):
+class Audit(Owned, Base):
     """Who did what when: rows are added, never changed or deleted. Of personal rows it has ids and names of columns."""
 
     __tablename__ = "audit"

@@ -14,8 +14,9 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from gridgis.errors import NotFoundError
 from gridgis.schema import check
-from gridgis.store import Store, audit, geopackage
+from gridgis.store import Store, audit
 from gridgis.store.models import TABLES, Base, Revision
+from gridgis.store.numbering import note_places
 
 _TRACK = Base.metadata.tables["track"]
 _COLUMNS = ("staff", "time", "lon", "lat", "accuracy")
@@ -146,8 +147,7 @@ class Personal:
             if not connection.execute(delete(persons).where(persons.c.id == person)).rowcount:
                 raise NotFoundError("there is no such person", source=self._store.name)
             if connection.dialect.name == "sqlite":
-                shapes = connection.execute(select(persons.c.geometry)).scalars()
-                geopackage.note_change(connection, persons, shapes)
+                note_places(connection, persons)
             connection.execute(update(Revision).values(number=Revision.number + 1))
             audit.note_count(connection, self._by, "forget", "person", {"rows": 1})
 

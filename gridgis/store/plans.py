@@ -124,6 +124,8 @@ class Plans:
         """
         rows, notes = _ready(plan, title, borders)
         with self._store.writing() as connection:
+            if based_on is not None:
+                self._version(connection, based_on)
             number = _add(connection, rows, title=title, by=by, notes=notes, based_on=based_on)
             audit.note(connection, by, "add", "plan", str(number), after={"title": title, "blocks": len(plan.blocks)})
         return number
@@ -374,7 +376,7 @@ def _add(
 
 def _held(connection: Connection, table: Table, plan: int, rows: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a plan has just these rows."""
-    own = [c for c in table.columns if c.name not in ("id", "plan")]
+    own = [c for c in table.columns if c.name not in ("id", "plan", "organisation")]
     query = select(*own).where(table.c.plan == plan)
     there = {row["code"]: row for row in map(dict, connection.execute(query).mappings())}
     return len(there) == len(rows) and all(row["code"] in there and _same(there[row["code"]], row) for row in rows)

@@ -18,7 +18,7 @@ from gridgis.errors import SchemaError, StoreError
 from gridgis.store.types import Document, UTCTime
 
 #: Columns of every table that are the store's own.
-_OWN = ("row", "id", "plan", "extra", "geometry")
+_OWN = ("row", "id", "plan", "extra", "geometry", "organisation")
 #: Rows of a plan are those of the nouns without this.
 OF_PLAN = "plan_"
 

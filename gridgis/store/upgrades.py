@@ -15,10 +15,11 @@ from sqlalchemy import Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gridgis.errors import StoreError
+from gridgis.store import organisations
 from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0005"
+HEAD = "0006"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
 #: What stands for the revision of a store that was taken back to before the first one.
@@ -58,7 +59,7 @@ def config() -> Config:
 
 def upgrade(engine: Engine, to: str = "head") -> None:
     """Bring a database to a revision, in one transaction."""
-    with engine.begin() as connection:
+    with engine.execution_options(**organisations.EVERY).begin() as connection:
         settings = config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, to)
@@ -70,7 +71,7 @@ def upgrade(engine: Engine, to: str = "head") -> None:
 
 def downgrade(engine: Engine, to: str) -> None:
     """Take a database back to an older revision (``base``: no tables), in one transaction."""
-    with engine.begin() as connection:
+    with engine.execution_options(**organisations.EVERY).begin() as connection:
         settings = config()
         settings.attributes["connection"] = connection
         command.downgrade(settings, to)
