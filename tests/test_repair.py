@@ -160,9 +160,12 @@ def assert_all_is_covered_once(given_: gpd.GeoDataFrame, result: Repaired, bound
 
 
 def trouble_of(given_: gpd.GeoDataFrame, boundary: gpd.GeoDataFrame | None) -> Any:
-    """The ground of all defects, and what they cut off from the rest of a grid."""
+    """The ground of all defects and of every overlap as GEOS sees it, and what they cut off from the rest of a grid."""
     defects = validate(given_, boundary, min_area=0.0)
     places = [shape for shape in defects.geometry if shape is not None]
+    grids = whole(given_)[has_ground(given_)]
+    one, other = shapely.STRtree(grids).query(grids, predicate="overlaps")
+    places += shapely.intersection(grids[one[one < other]], grids[other[one < other]]).tolist()
     ground = shapely.union_all(places)
     cut_off = []
     for shape in whole(given_)[has_ground(given_)]:
