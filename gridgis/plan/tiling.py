@@ -36,6 +36,9 @@ from gridgis.plan.segments import (
 #: How far, in noises, an edge of a face may lie off the segment that it was made from.
 _SLACK = 4.0
 
+#: Faces narrower on the mean than so many noises are thin.
+_THIN = 1000.0
+
 #: An inlet's area is less than this share of the disc with its perimeter: a strip 9 times as long as wide, a wedge
 #: more than 4 times as deep as its mouth is wide.
 INLET_COMPACTNESS = 0.3
@@ -128,7 +131,7 @@ def tiling_faults(
     network = split_at_vertices(open_, ruler.noise)
     faces = _faces(network, ruler)
     tree = shapely.STRtree(polygons)
-    count, on_ground = _counts(faces, tree, ground)
+    count, on_ground = _counts(faces, tree, ground, ruler)
     missing = _without(faces[(count == 0) & on_ground], holes, ruler)
     faults = list(_missing(missing, network, ruler, ground is not None))
     crowded = faces[count > (1 if ground is None else on_ground.astype(int))]
@@ -149,7 +152,7 @@ def union_of(polygons: Objects, ruler: Ruler) -> Any:
     """
     open_ = unmatched(directed_segments(polygons))
     faces = _faces(split_at_vertices(open_, ruler.noise), ruler)
-    count, _ = _counts(faces, shapely.STRtree(polygons), None)
+    count, _ = _counts(faces, shapely.STRtree(polygons), None, ruler)
     covered = faces[count > 0]
     return covered[0] if len(covered) == 1 else shapely.union_all(covered)
 
@@ -173,15 +176,28 @@ def _faces(network: Network, ruler: Ruler) -> Objects:
     return faces[ruler.substantial(faces)]
 
 
-def _counts(faces: Objects, tree: Any, ground: Any) -> tuple[Ints, NDArray[np.bool_]]:
+def _counts(faces: Objects, tree: Any, ground: Any, ruler: Ruler) -> tuple[Ints, NDArray[np.bool_]]:
     """How many polygons lie over each face, and whether it is ground (everything enclosed is, if none is given)."""
-    inside = shapely.point_on_surface(faces)
+    inside = _inner_points(faces, ruler)
     over, _ = tree.query(inside, predicate="intersects")
     count = np.bincount(over, minlength=len(faces)).astype(np.int64)
     if ground is None:
         return count, np.ones(len(faces), dtype=bool)
     shapely.prepare(ground)
     return count, shapely.intersects(ground, inside)
+
+
+def _inner_points(faces: Objects, ruler: Ruler) -> Objects:
+    """A point in each face; of thin ones not so near to an edge that the noise of a vertex moves it to another side."""
+    inside: Objects = shapely.point_on_surface(faces)
+    thin = np.flatnonzero(2 * shapely.area(faces) <= _THIN * ruler.noise * shapely.length(faces))
+    if len(thin) == 0:
+        return inside
+    pieces, of = shapely.get_parts(shapely.constrained_delaunay_triangles(faces[thin]), return_index=True)
+    order = np.lexsort((shapely.area(pieces), of))
+    last = order[np.append(np.diff(of[order]) != 0, True)]
+    inside[thin[of[last]]] = shapely.centroid(pieces[last])
+    return inside
 
 
 def _missing(faces: Objects, network: Network, ruler: Ruler, given: bool) -> Iterator[Fault]:
