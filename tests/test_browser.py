@@ -72,13 +72,18 @@ class Visit:
         self.complaints: list[str] = []
         self.bytes = 0
         page.on("request", lambda r: self.requests.append(r.url))
-        page.on("requestfailed", lambda r: self.complaints.append(f"{r.url} {r.failure}"))
+        page.on("requestfailed", self._failed)
         page.on("console", self._console)
         page.on("pageerror", lambda e: self.complaints.append(str(e)))
         page.on("dialog", lambda d: (self.complaints.append(f"dialog {d.message}"), d.dismiss()))
         wire = page.context.new_cdp_session(page)
         wire.send("Network.enable")
         wire.on("Network.loadingFinished", self._finished)
+
+    def _failed(self, request: Any) -> None:
+        # A click may be quicker than the icon of the tab, which the browser then gives up itself.
+        if not ("/static/icon" in request.url and request.failure == "net::ERR_ABORTED"):
+            self.complaints.append(f"{request.url} {request.failure}")
 
     def _console(self, message: ConsoleMessage) -> None:
         self.complaints.append(f"{message.type} {message.text}")
