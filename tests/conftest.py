@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from postgres import Server, programs, server
+
+if TYPE_CHECKING:
+    from gridgis.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -53,6 +57,19 @@ def postgres() -> Iterator[Server]:
         pytest.skip(reason)
     with server(found) as running:
         yield running
+
+
+@pytest.fixture(params=["file", "postgis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store: in a file, and in a database."""
+    from gridgis.store import open_store
+
+    if request.param == "file":
+        with open_store(tmp_path / "place.gpkg", create=True) as opened:
+            yield opened
+        return
+    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

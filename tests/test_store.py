@@ -51,16 +51,6 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(params=["file", "postgis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "file":
-        with open_store(tmp_path / "place.gpkg", create=True) as opened:
-            yield opened
-        return
-    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
-        yield opened
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Store]:
     """A store in a file, for what concerns files alone."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +26,6 @@ from gridgis.store.models import Base
 from gridgis.store.rows import merged_note
 
 _AUDIT = Base.metadata.tables["audit"]
-
-
-@pytest.fixture(params=["file", "postgis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "file":
-        with open_store(tmp_path / "place.gpkg", create=True) as opened:
-            yield opened
-        return
-    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -26,16 +25,6 @@ from gridgis.store.lookups import Desk, Lookups, Served
 from gridgis.store.plans import Plans
 
 TODAY = date(2026, 5, 1)
-
-
-@pytest.fixture(params=["file", "postgis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "file":
-        with open_store(tmp_path / "place.gpkg", create=True) as opened:
-            yield opened
-        return
-    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
-        yield opened
 
 
 def fill(store: Store) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -24,16 +23,6 @@ from gridgis.store.personal import Personal
 
 _AUDIT = Base.metadata.tables["audit"]
 SECRET = "芙蓉巷七十七号"
-
-
-@pytest.fixture(params=["file", "postgis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "file":
-        with open_store(tmp_path / "place.gpkg", create=True) as opened:
-            yield opened
-        return
-    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
-        yield opened
 
 
 def fixes(days: int = 3) -> pd.DataFrame:

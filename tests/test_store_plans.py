@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
@@ -21,23 +19,13 @@ from gridgis.plan.closing import Drafted, plan_of
 from gridgis.plan.edit import assign, merge, rename
 from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan, partition
-from gridgis.store import Store, open_store
+from gridgis.store import Store
 from gridgis.store.models import Base
 from gridgis.store.plans import Plans
 
 SIDE, WEST, SOUTH = 0.001, 116.0, 40.0
 MAY, JUNE, JULY = date(2026, 5, 1), date(2026, 6, 1), date(2026, 7, 1)
 _AUDIT = Base.metadata.tables["audit"]
-
-
-@pytest.fixture(params=["file", "postgis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "file":
-        with open_store(tmp_path / "place.gpkg", create=True) as opened:
-            yield opened
-        return
-    with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
-        yield opened
 
 
 def plan(columns: int = 4, lines: int = 2) -> Plan:
