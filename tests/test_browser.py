@@ -248,7 +248,7 @@ def test_where_by_coordinates(address: str, visit: Callable[..., Visit]) -> None
         page.locator('input[name="lon"]').fill(f"{lon}, {lat}")  # a pair copied as one is parted
         with page.expect_response("**/where?*"):
             page.locator('input[name="lat"]').press("Enter")
-        page.wait_for_function("() => document.getElementById('answer').classList.contains('shown')")
+        page.locator("#answer.shown:not([aria-busy])").wait_for()
         return page.locator("#answer").inner_text()
 
     assert ask(*webplace.inside(3, 1)) == "该位置属于书院第四网格。"

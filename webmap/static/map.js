@@ -544,15 +544,30 @@
     return get(address + "?lang=" + lang, { method: "POST", body: new URLSearchParams(values) });
   }
 
-  // Asked by POST: what is typed stands in no address and no history.
-  async function findText(state, text) {
-    let answer;
+  let questions = 0;
+
+  // The answer to a question; null if there is none (and why is said), or if another question was put since.
+  // Asked by POST: what is typed, and a position, stand in no address and no history.
+  async function question(address, values) {
+    const mine = questions += 1;
+    const box = byId("answer");
+    box.setAttribute("aria-busy", "true");
+    let answer = null;
+    let fault = "";
     try {
-      answer = await post(state.addresses.find, { q: text });
+      answer = await post(address, values);
     } catch (error) {
-      say(error.message);
-      return;
+      fault = error.message;
     }
+    if (mine !== questions) return null;
+    box.removeAttribute("aria-busy");
+    if (fault) say(fault);
+    return answer;
+  }
+
+  async function findText(state, text) {
+    const answer = await question(state.addresses.find, { q: text });
+    if (!answer) return;
     const one = answer.grids.length === 1;
     say(answer.said, one ? [] : answer.grids, answer.grids.length > 0);
     const box = byId("answer");
@@ -610,20 +625,16 @@
     });
   }
 
-  // Asked by POST: a position stands in no address and no history.
   async function ask(state, data) {
-    try {
-      const answer = await post(state.addresses.where, data);
-      showSpot(state, [answer.lat, answer.lon]);
-      say(answer.said, answer.grids.length > 1 ? answer.grids : [], answer.grids.length > 0);
-      byId("answer").append(...askLine(answer.ask));
-      state.from = byId("where").querySelector("summary");
-      if (answer.grids.length) choose(state, answer.grids[0].code, { focus: answer.grids.length === 1, move: true });
-      else if (L.latLngBounds(state.map.options.maxBounds).contains([answer.lat, answer.lon])) {
-        state.map.setView([answer.lat, answer.lon], state.map.getZoom(), { animate: !calm() });
-      }
-    } catch (error) {
-      say(error.message);
+    const answer = await question(state.addresses.where, data);
+    if (!answer) return;
+    showSpot(state, [answer.lat, answer.lon]);
+    say(answer.said, answer.grids.length > 1 ? answer.grids : [], answer.grids.length > 0);
+    byId("answer").append(...askLine(answer.ask));
+    state.from = byId("where").querySelector("summary");
+    if (answer.grids.length) choose(state, answer.grids[0].code, { focus: answer.grids.length === 1, move: true });
+    else if (L.latLngBounds(state.map.options.maxBounds).contains([answer.lat, answer.lon])) {
+      state.map.setView([answer.lat, answer.lon], state.map.getZoom(), { animate: !calm() });
     }
   }
 
