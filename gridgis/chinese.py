@@ -70,6 +70,18 @@ def known_messages() -> dict[str, str]:
         return {str(message.id): str(message.string) for message in read_po(file, locale="zh") if message.id}
 
 
+def in_both(told: GridgisError | Warning | str) -> str:
+    """An error or a warning in Chinese and English for a cell of a table; in English if that is all there is.
+
+    Examples
+    --------
+    >>> in_both("no such file")
+    '没有这个文件 / no such file'
+    """
+    chinese = in_chinese(told)
+    return f"{chinese} / {told}" if chinese else str(told)
+
+
 def in_chinese(told: GridgisError | Warning | str) -> str | None:
     """An error or a warning in Chinese; None if its sentence is not in the catalogue.
 

@@ -46,13 +46,19 @@ def _is_error(call: ast.Call) -> bool:
 
 
 def _arguments(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """What an error is told, by name; of ``warnings.warn(text, GridgisWarning)`` the text."""
+    """What an error is told; of ``warnings.warn(text, GridgisWarning)`` and ``notes.append(text)`` the text."""
     if _is_error(call):
         if call.args:
             yield "message", call.args[0]
         yield from ((word.arg, word.value) for word in call.keywords if word.arg in TOLD)
-    elif _name(call) == "warn" and len(call.args) > 1 and getattr(call.args[1], "id", "") == "GridgisWarning":
+    elif _is_note(call):
         yield "message", call.args[0]
+
+
+def _is_note(call: ast.Call) -> bool:
+    if _name(call) == "warn":
+        return len(call.args) > 1 and getattr(call.args[1], "id", "") == "GridgisWarning"
+    return _name(call) == "append" and getattr(getattr(call.func, "value", None), "id", "") == "notes"
 
 
 def _handing_on(tree: ast.Module) -> Iterator[tuple[str, dict[str, int]]]:
