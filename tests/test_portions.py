@@ -16,7 +16,7 @@ from walks import drift, grids_of, line, recorded, streets_of, walk
 
 from gridgis import crs
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.files import read_tracks, read_usable_tracks, stream_tracks
+from gridgis.files import read_tracks, stream_tracks
 from gridgis.files.track_sources import MOST_RATIO
 from gridgis.patrol.batches import patrol_batches
 from gridgis.patrol.coverage import patrol_coverage
@@ -107,13 +107,18 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> Non
     (tmp_path / "a.gpx").write_text("<gpx>")
     (tmp_path / "b.csv").write_text(ROWS)
     (tmp_path / "c.zip").write_bytes(b"PK")
-    fixes, rejects = read_usable_tracks([tmp_path / name for name in ("a.gpx", "b.csv", "c.zip")])
-    assert fixes["staff"].tolist() == ["b"]
-    assert [Path(name).name for name in rejects["source"]] == ["a.gpx", "c.zip"]
-    assert rejects["reason"].str.contains("GPX is broken|archive cannot be read").all()
+    stream = stream_tracks([tmp_path / name for name in ("a.gpx", "b.csv", "c.zip")], pass_over=True)
+    for _ in range(2):
+        assert pd.concat(stream)["staff"].tolist() == ["b"]
+        assert [Path(name).name for name in stream.rejects["source"]] == ["a.gpx", "c.zip"]
+    assert stream.rejects["reason"].str.contains("GPX is broken|archive cannot be read").all()
+    with pytest.raises(InputError, match="archive cannot be read"):
+        list(stream_tracks([tmp_path / "b.csv", tmp_path / "c.zip"]))
     with pytest.raises(InputError, match="GPX is broken"):
-        read_usable_tracks([tmp_path / "a.gpx", tmp_path / "c.zip"])
-    assert len(read_usable_tracks(tmp_path / "b.csv")[1]) == 0
+        list(stream_tracks([tmp_path / "a.gpx", tmp_path / "c.zip"], pass_over=True))
+    stream = stream_tracks(tmp_path / "b.csv", pass_over=True)
+    assert len(pd.concat(stream)) == 1
+    assert len(stream.rejects) == 0
 
 
 def test_every_fix_and_patrol_that_is_not_used_has_a_row() -> None:
