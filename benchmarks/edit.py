@@ -164,14 +164,26 @@ def edits(start: Draft, rng: np.random.Generator) -> None:
     refused = timed_refusals(start, rng)
     print(f"{'an edit that is refused':40} median {statistics.median(refused) * 1000:6.1f} ms   "
           f"worst {max(refused) * 1000:6.1f} ms   {len(refused)} runs   {told(max(refused), EDIT_S)}")  # fmt: skip
+    rebalanced(start)
+
+
+def rebalanced(start: Draft) -> None:
+    """Two grids of which one took two rows of blocks from the other, shared out anew."""
+    full, poor = sorted(start.grids)[:2]
+    mine = start.grids[full].shape
+    rows: list[str] = []
+    for _ in range(2):
+        beside = [c for c, b in start.blocks.items() if b.grid == poor and c not in rows and b.shape.intersects(mine)]
+        rows += beside
+        mine = shapely.union_all([mine, *(start.blocks[c].shape for c in beside)])
+    uneven = edit.assign(start, rows, full).draft
     begin = time.process_time()
-    codes = sorted(start.grids)[:2]
-    try:
-        moved = edit.rebalance(start, codes).change.households_moved
-    except EditError as error:
-        moved = str(error)
+    found = edit.rebalance(uneven, [full, poor])
     spent = time.process_time() - begin
-    print(f"{'rebalance two grids (a search, no limit)':40} {spent * 1000:6.0f} ms   moved {moved}")
+    before, after = ([sum(b.households for b in d.blocks.values() if b.grid == g) for g in (full, poor)]
+                     for d in (uneven, found.draft))  # fmt: skip
+    print(f"{'rebalance two uneven grids (a search, no limit)':40} {spent * 1000:6.0f} ms   "
+          f"households {before} -> {after}, moved {found.change.households_moved}")  # fmt: skip
 
 
 def timed_refusals(start: Draft, rng: np.random.Generator) -> list[float]:
