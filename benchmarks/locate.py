@@ -142,6 +142,7 @@ def _locator(method: str, compiled: bool, threads: int = 1) -> Callable[[Any, An
         import gridgis
 
         frame = _frame(cells)
+        _ = gridgis.GridLocator  # imported before the clock, as the others are
         if compiled:  # compile before the clock
             gridgis.GridLocator(frame.iloc[:1], method="table", compiled=True).locate(x[:1], y[:1])
         if method == "kept":

@@ -7,12 +7,13 @@ of the two lines. It has no special cases: edges that meet, run along each other
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+
+from gridgis.locate.codes import runs, spread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -69,8 +70,9 @@ class Outlines:
         meets, above = np.zeros(len(shape), dtype=bool), np.zeros(len(shape))
         begin, end = self.between(shape, boxes[:, 0], boxes[:, 2])
         sides = np.ascontiguousarray(boxes.T)
-        for run in _runs(end - begin):
-            which, edge = _spread(begin[run], end[run])
+        count = end - begin
+        for run in runs(count, _AT_ONCE):
+            which, edge = spread(count[run], begin[run])
             left, bottom, right, top = (side[run][which] for side in sides)
             x1, x2, low, high = self.x1[edge], self.x2[edge], self._low[edge], self._high[edge]
             at = (x2 >= left) & (x1 <= right) & (high >= bottom) & (low <= top)
@@ -109,8 +111,9 @@ def common_areas(some: NDArray[Any], others: NDArray[Any] | Outlines, at: Ints, 
     small, large = Outlines(some), others if isinstance(others, Outlines) else Outlines(others)
     boxes = shapely.bounds(some).reshape(-1, 4)[at]
     begin, end = large.between(of, boxes[:, 0], boxes[:, 2])
-    for pairs in _runs(end - begin):
-        pair, edge = _spread(begin[pairs], end[pairs])
+    count = end - begin
+    for pairs in runs(count, _AT_ONCE):
+        pair, edge = spread(count[pairs], begin[pairs])
         left, bottom, right = (side[pairs][pair] for side in np.ascontiguousarray(boxes.T[:3]))
         # What lies wholly below a shape adds nothing: its upper and lower edges cancel.
         near = (large.x2[edge] > left) & (large.x1[edge] < right)
@@ -122,9 +125,10 @@ def common_areas(some: NDArray[Any], others: NDArray[Any] | Outlines, at: Ints, 
 def _common(small: Outlines, large: Outlines, at: Ints, boxes: Floats, pair: Ints, edge: Ints) -> Floats:
     """The common area of each pair, of whose large shape these edges are near."""
     area = np.zeros(len(at))
-    first, last = small.first[at[pair]], small.first[at[pair] + 1]
-    for run in _runs(last - first):
-        row, own = _spread(first[run], last[run])
+    first = small.first[at[pair]]
+    count = small.first[at[pair] + 1] - first
+    for run in runs(count, _AT_ONCE):
+        row, own = spread(count[run], first[run])
         e, p = edge[run][row], pair[run][row]
         x, y = boxes[p, 0], boxes[p, 1]  # near the shape the numbers are small, and rounding with them
         lower = _lower_of(
@@ -170,20 +174,3 @@ def _drawn(shapes: NDArray[Any]) -> tuple[Floats, Floats, Floats, Floats, Floats
     left, right = edge + back, edge + ~back
     sign = np.where(back, 1.0, -1.0) * turn[ring[edge]]
     return x[left], y[left], x[right], y[right], sign, shape[part[ring[edge]]]
-
-
-def _spread(first: Ints, last: Ints) -> tuple[Ints, Ints]:
-    """Every number from each `first` to before its `last`, and which of them it is of."""
-    count = last - first
-    which = np.repeat(np.arange(len(first)), count)
-    return which, np.arange(len(which)) + np.repeat(first - np.cumsum(count) + count, count)
-
-
-def _runs(counts: Ints) -> Iterator[slice]:
-    """Slices of `counts` whose sums stay within `_AT_ONCE`, each at least one long."""
-    total = np.cumsum(counts)
-    start, before = 0, 0
-    while start < len(counts):
-        stop = max(int(np.searchsorted(total, before + _AT_ONCE, side="right")), start + 1)
-        yield slice(start, stop)
-        start, before = stop, int(total[stop - 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,3 +47,13 @@ def rows_of(total: Ints, grids: int) -> Ints:
     """The one row that a sum stands for, `OUTSIDE` for none, `ASK` for several."""
     row = total - (DEPTH + 1)
     return np.where((row >= 0) & (row < grids), row, np.where(total == 0, OUTSIDE, ASK))
+
+
+def runs(sizes: Ints, most: int) -> Iterator[slice]:
+    """Slices of `sizes` whose sums stay within `most`, each at least one long."""
+    total = np.cumsum(sizes)
+    start, before = 0, 0
+    while start < len(sizes):
+        stop = max(int(np.searchsorted(total, before + most, side="right")), start + 1)
+        yield slice(start, stop)
+        start, before = stop, int(total[stop - 1])

@@ -10,6 +10,8 @@ _COPIED_VERTEX, _ASKED_VERTEX, _PREPARED_VERTEX = 0.02e-6, 3.5e-9, 0.145e-6
 _TABLE, _COMPILED = 0.04e-6, 0.015e-6
 #: s. Building the table: a call, and a vertex.
 _BUILD, _BUILD_VERTEX = 0.02, 0.7e-6
+#: With fewer points the table never pays, whatever the grids: a vertex costs more in it than in bins.
+LEAST_POINTS = int(_BUILD / (_BINNED - _TABLE))
 #: s. Loading numba and its machine code.
 _START = 1.5
 

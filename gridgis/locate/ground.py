@@ -10,7 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from gridgis.locate.codes import spread
+from gridgis.locate.codes import runs, spread
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -24,6 +24,8 @@ _PAIRS = 1 << 17
 
 #: Bins of points per grid: finer bins meet fewer grids, coarser ones are fewer to look up.
 _BINS_PER_GRID = 16
+#: With fewer questions a grid than this, all told, a tree of the grids is asked: then most need no copy.
+_SELDOM = 0.4
 #: Up to so many points are looked up in a tree one by one.
 _FEW = 64
 #: A grid asked about more often than this is prepared: about where GEOS's index of its edges has paid. Making it takes
@@ -36,30 +38,40 @@ class Ground:
 
     Parameters
     ----------
-    bounds : ndarray of float64, shape (n, 4)
-        Of each grid; NaN for None and empty.
     shapes : ndarray of object, shape (n,), optional
         The grids. Others may prepare them meanwhile: only their coordinates are read, and copies are asked.
+    bounds : ndarray of float64, shape (n, 4), optional
+        Of each grid, NaN for None and empty, where they are known.
     wkb, offsets : ndarray of uint8, ndarray of int64, shape (n + 1,), optional
-        Or the grids as WKB, one after the other: each is read when it is first asked about.
+        Or the grids as WKB, one after the other: each is read when it is first asked about. Then `bounds` are needed.
     """
 
     def __init__(
         self,
-        bounds: Floats,
         shapes: Shapes | None = None,
+        *,
+        bounds: Floats | None = None,
         wkb: NDArray[np.uint8] | None = None,
         offsets: Ints | None = None,
     ) -> None:
-        self.bounds = bounds
+        if bounds is not None:
+            self.bounds = bounds
         self._given, self._wkb, self._offsets = shapes, wkb, offsets
-        self._own: Shapes = np.full(len(bounds), None, dtype=object)
-        self._read: Bools = np.zeros(len(bounds), dtype=bool)
-        self._hitting = _Prepared(bounds, shapely.intersects_xy)
-        self._holding = _Prepared(bounds, shapely.contains_xy)
+        given = shapes if bounds is None else bounds
+        count = 0 if given is None else len(given)
+        self._own: Shapes = np.full(count, None, dtype=object)
+        self._read: Bools = np.zeros(count, dtype=bool)
+        self._told = 0
+        self._hitting = _Prepared(count, shapely.intersects_xy)
+        self._holding = _Prepared(count, shapely.contains_xy)
+
+    @cached_property
+    def bounds(self) -> Floats:
+        """Of each grid; NaN for None and empty."""
+        return np.asarray(shapely.bounds(self.shapes()), dtype=float).reshape(-1, 4)
 
     def __len__(self) -> int:
-        return len(self.bounds)
+        return len(self._own)
 
     @cached_property
     def _used(self) -> Ints:
@@ -72,23 +84,40 @@ class Ground:
     @cached_property
     def extent(self) -> tuple[float, float, float, float]:
         """Left, bottom, right and top of all grids; NaN where there are none."""
-        used = self.bounds[self._used]
-        if len(used) == 0:
+        if len(self._used) == 0:
             return (np.nan,) * 4
-        left, bottom = used[:, :2].min(axis=0)
-        right, top = used[:, 2:].max(axis=0)
-        return float(left), float(bottom), float(right), float(top)
+        left, bottom, right, top = self._sides
+        return float(left.min()), float(bottom.min()), float(right.max()), float(top.max())
+
+    @cached_property
+    def _sides(self) -> tuple[Floats, ...]:
+        """Left, bottom, right and top of the grids `_used`, each array by itself."""
+        return tuple(np.ascontiguousarray(side[self._used]) for side in self.bounds.T)
 
     def lowest(self, x: Floats, y: Floats) -> Ints:
         """The lowest row that each point intersects; -1 for none."""
+        self._told += len(x)
+        if self._given is not None and len(x) > _FEW and self._told < _SELDOM * len(self):
+            return self._lowest_by_tree(self._given, x, y)
         found = np.full(len(x), -1, dtype=np.int64)
         for start in range(0, len(x), _CHUNK):
             px, py, chunk = x[start : start + _CHUNK], y[start : start + _CHUNK], found[start : start + _CHUNK]
             for points, rows in self._pairs(px, py):
-                open_ = np.flatnonzero(chunk[points] < 0)  # rows rise: what is found stays
-                points, rows = points[open_], rows[open_]
-                hit = np.flatnonzero(self._hitting.ask(self, rows, px[points], py[points]))[::-1]
-                chunk[points[hit]] = rows[hit]  # the lowest is written last
+                for again in (False, True):  # mostly the lowest row is the right one, and the others are spared
+                    open_ = chunk[points] < 0  # rows rise: what is found stays
+                    asked = np.flatnonzero(open_ & (_first_of_each(points, len(px)) ^ again))
+                    point, row = points[asked], rows[asked]
+                    hit = asked[self._hitting.ask(self, row, px[point], py[point])][::-1]
+                    chunk[points[hit]] = rows[hit]  # the lowest is written last
+        return found
+
+    def _lowest_by_tree(self, given: Shapes, x: Floats, y: Floats) -> Ints:
+        """The same. What is prepared is the points: of the grids only coordinates are read."""
+        found = np.full(len(x), -1, dtype=np.int64)
+        some = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        point, row = shapely.STRtree(given).query(shapely.points(x[some], y[some]), predicate="intersects")
+        falling = np.argsort(row)[::-1]
+        found[some[point[falling]]] = row[falling]  # the lowest is written last
         return found
 
     def hits(self, x: Floats, y: Floats) -> Iterator[tuple[Ints, Ints]]:
@@ -139,13 +168,13 @@ class Ground:
             yield inside[point[rising]], used[row[rising]]
             return
         order, begins, column, line, columns = self._binned(x, y, inside)
-        (left, bottom, right, top) = self.bounds[used].T
-        owner, lines = spread(line(top) - line(bottom) + 1, line(bottom))
-        rows, west, east = used[owner], column(left)[owner], column(right)[owner]
+        lefts, bottoms, rights, tops = self._sides
+        owner, lines = spread(line(tops) - line(bottoms) + 1, line(bottoms))
+        rows, west, east = used[owner], column(lefts)[owner], column(rights)[owner]
         first, last = begins[lines * columns + west], begins[lines * columns + east + 1]
         some = np.flatnonzero(last > first)
         rows, first, sizes = rows[some], first[some], (last - first)[some]
-        for batch in _batches(sizes):
+        for batch in runs(sizes, _PAIRS):
             range_, place = spread(sizes[batch], first[batch])
             row, point = rows[batch][range_], order[place]
             xmin, ymin, xmax, ymax = self.bounds.take(row, axis=0).T
@@ -179,6 +208,14 @@ class Ground:
         return inside[key & ((1 << bits) - 1)], begins, column, line, columns
 
 
+def _first_of_each(points: Ints, count: int) -> Bools:
+    """Whether each entry is the first of its point."""
+    place, first = np.arange(len(points)), np.empty(count, dtype=np.int64)
+    first[points[::-1]] = place[::-1]  # the first is written last
+    mine: Bools = first[points] == place
+    return mine
+
+
 def _numbering(low: float, extent: float, side: float, most: int) -> tuple[_Number, int]:
     """How bins are numbered along one axis, and how many there are."""
     count = min(int(extent / side) + 1, most) if side < np.inf else 1
@@ -192,16 +229,6 @@ def _numbering(low: float, extent: float, side: float, most: int) -> tuple[_Numb
     return number, count
 
 
-def _batches(sizes: Ints) -> Iterator[slice]:
-    """Runs of `sizes` whose sums stay within `_PAIRS`, each at least one long."""
-    total = np.cumsum(sizes)
-    start, before = 0, 0
-    while start < len(sizes):
-        stop = max(int(np.searchsorted(total, before + _PAIRS, side="right")), start + 1)
-        yield slice(start, stop)
-        start, before = stop, int(total[stop - 1])
-
-
 class _Prepared:
     """Grids asked one predicate, prepared once that pays.
 
@@ -210,11 +237,11 @@ class _Prepared:
     forked in the middle of it finds nothing half done.
     """
 
-    def __init__(self, bounds: Floats, predicate: Callable[[Shapes, Floats, Floats], Bools]) -> None:
-        self._bounds, self._predicate = bounds, predicate
-        self._copies: Shapes = np.full(len(bounds), None, dtype=object)
-        self._ready: Bools = np.zeros(len(bounds), dtype=bool)
-        self._times: Ints = np.zeros(len(bounds), dtype=np.int64)
+    def __init__(self, count: int, predicate: Callable[[Shapes, Floats, Floats], Bools]) -> None:
+        self._predicate = predicate
+        self._copies: Shapes = np.full(count, None, dtype=object)
+        self._ready: Bools = np.zeros(count, dtype=bool)
+        self._times: Ints = np.zeros(count, dtype=np.int64)
 
     def ask(self, ground: Ground, rows: Ints, x: Floats, y: Floats) -> Bools:
         """What the predicate says of the grid of each row, and a point."""
@@ -236,7 +263,7 @@ class _Prepared:
             return
         copies = ground.copied(rows)
         shapely.prepare(copies)
-        xmin, ymin, xmax, ymax = self._bounds[rows].T
+        xmin, ymin, xmax, ymax = ground.bounds[rows].T
         for _ in range(2):  # GEOS builds the index at the first or the second question within the bounds
             self._predicate(copies, xmin / 2 + xmax / 2, ymin / 2 + ymax / 2)
         self._copies[rows] = copies

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +19,7 @@ from gridgis.errors import InputError
 from gridgis.locate import compiled as compiling
 from gridgis.locate import kept as keeping
 from gridgis.locate.building import build
-from gridgis.locate.cost import compiling_pays, table_pays
+from gridgis.locate.cost import LEAST_POINTS, compiling_pays, table_pays
 from gridgis.locate.ground import Ground
 from gridgis.locate.table import CellTable
 
@@ -88,15 +89,18 @@ class GridLocator:
         threads: int = 1,
     ) -> None:
         shapes = np.array(grids.geometry.array, dtype=object, copy=True)
-        vertices = int(shapely.get_num_coordinates(shapes).sum())
-        self._set(Ground(shapely.bounds(shapes).reshape(-1, 4), shapes), vertices, None)
+        self._set(Ground(shapes), None)
         self.use(expected=expected, method=method, compiled=compiled, threads=threads)
 
-    def _set(self, ground: Ground, vertices: int, table: CellTable | None) -> None:
-        self._ground, self._vertices, self._table = ground, vertices, table
+    def _set(self, ground: Ground, table: CellTable | None) -> None:
+        self._ground, self._table = ground, table
         self._no_table = False
         self._asked = 0
         self._building = (os.getpid(), threading.Lock())
+
+    @cached_property
+    def _vertices(self) -> int:
+        return int(shapely.get_num_coordinates(self._ground.shapes()).sum())
 
     def use(
         self,
@@ -244,8 +248,9 @@ class GridLocator:
     @classmethod
     def _of(cls, content: keeping.Content) -> GridLocator:
         made = cls.__new__(cls)
-        ground = Ground(content.bounds, wkb=content.wkb, offsets=content.offsets)
-        made._set(ground, content.vertices, content.table)
+        ground = Ground(bounds=content.bounds, wkb=content.wkb, offsets=content.offsets)
+        made._set(ground, content.table)
+        made._vertices = content.vertices
         made._no_table = content.table is None
         return made.use()
 
@@ -256,7 +261,7 @@ class GridLocator:
         """
         if self._method != "bins" and self._table is None and not self._no_table:
             points = max(self._expected, self._asked + len(x))
-            if self._method == "table" or table_pays(points, len(self), self._vertices):
+            if self._method == "table" or (points >= LEAST_POINTS and table_pays(points, len(self), self._vertices)):
                 self._build(wait=self._method == "table")
         self._asked += len(x)
         if self._table is None or self._method == "bins":
