@@ -52,10 +52,11 @@ class Server:
             connection.execute(command)  # type: ignore[call-overload]
 
     @contextmanager
-    def database(self, *, store: bool = False, owner: str = _USER) -> Iterator[str]:
+    def database(self, *, store: bool = False, owner: str = _USER, encoding: str | None = None) -> Iterator[str]:
         """The address of a fresh database with PostGIS, dropped at the end; with `store` there is one in it.
 
-        Another `owner` is an ordinary user, who may do nothing beyond his databases.
+        Another `owner` is an ordinary user, who may do nothing beyond his databases. With an `encoding` it is made
+        from nothing.
         """
         name = f"test_{os.getpid()}_{next(self._number)}"
         if store:
@@ -63,7 +64,11 @@ class Server:
         if owner != _USER and owner not in self._users:
             self._tell(f"CREATE ROLE {owner} LOGIN")
             self._users.add(owner)
-        self._tell(f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {_STORE if store else _TEMPLATE}")
+        if encoding is None:
+            self._tell(f"CREATE DATABASE {name} OWNER {owner} TEMPLATE {_STORE if store else _TEMPLATE}")
+        else:
+            self._tell(f"CREATE DATABASE {name} OWNER {owner} ENCODING '{encoding}' TEMPLATE template0")
+            self._tell("CREATE EXTENSION postgis", name)
         try:
             yield self.url(name).replace(f"{_USER}@", f"{owner}@")
         finally:

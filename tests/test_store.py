@@ -419,6 +419,22 @@ def test_a_database_that_is_no_store_is_refused(postgres: Server) -> None:
             open_store(address, create=True)
 
 
+def test_a_database_that_does_not_keep_utf8_is_refused(postgres: Server) -> None:
+    with postgres.database(encoding="SQL_ASCII") as address:
+        for create in (False, True):
+            with pytest.raises(
+                StoreError, match=r"does not keep text as UTF-8; found SQL_ASCII; wanted UTF8\. Make it"
+            ):
+                open_store(address, create=create)
+
+
+def test_text_travels_as_utf8_whatever_the_environment_says(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with postgres.database(store=True) as address, open_store(address) as store:
+        store.save({"staff": pd.DataFrame({"id": ["s1"], "name": "王某"})})
+        assert store.load("staff")["name"].tolist() == ["王某"]
+
+
 def test_a_store_of_a_newer_version_is_refused(file: Store) -> None:
     file.close()
     with sqlite3.connect(file.path) as connection:

@@ -19,7 +19,7 @@ from postgres import Server
 from test_store_plans import plan
 
 from gridgis.errors import StoreError
-from gridgis.store import open_store
+from gridgis.store import open_store, upgrades
 from gridgis.store.models import TABLES
 from gridgis.store.moving import MANIFEST, backup, copy, restore
 from gridgis.store.plans import Plans
@@ -180,6 +180,9 @@ def test_a_backup_that_cannot_be_trusted_is_refused(places: dict[str, list[str]]
         restore(file, goal)
     manifest.write_text("{", "utf-8")
     with pytest.raises(StoreError, match="the manifest of the backup cannot be read"):
+        restore(file, goal)
+    manifest.write_text(told.replace(upgrades.HEAD, "0005"), "utf-8")
+    with pytest.raises(StoreError, match="made by another version of gridgis; found revision 0005; wanted revision"):
         restore(file, goal)
     changed = json.loads(told)
     changed["tables"]["house"][0] += 1

@@ -183,8 +183,8 @@ def restore(file: str | Path, store: str | Path) -> dict[str, Digest]:
     Raises
     ------
     StoreError
-        The file is no backup, or not whole; its manifest is missing or tells of something else; `store` holds
-        something. It is then as it was.
+        The file is no backup, or not whole; its manifest is missing or tells of something else; it was made by another
+        version of gridgis; `store` holds something. It is then as it was.
     """
     source = Path(file)
     wanted = _wanted(source)
@@ -227,12 +227,19 @@ def _wanted(source: Path) -> dict[str, Digest]:
     beside = source.with_name(source.name + MANIFEST)
     try:
         told = json.loads(beside.read_text("utf-8"))
-        return {name: Digest(int(rows), str(checksum)) for name, (rows, checksum) in told["tables"].items()}
+        wanted = {name: Digest(int(rows), str(checksum)) for name, (rows, checksum) in told["tables"].items()}
+        revision = str(told["revision"])
     except FileNotFoundError as error:
         raise StoreError("the manifest of the backup is missing", source=beside,
                          remedy="It was written beside the backup; bring it along.") from error  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError("the manifest of the backup cannot be read", source=beside, found=str(error)) from error
+    if revision != upgrades.HEAD:
+        raise StoreError("the backup was made by another version of gridgis", source=source,
+                         found=f"revision {revision}", wanted=f"revision {upgrades.HEAD}",
+                         remedy="Restore it with that version, then run gridgis store upgrade with this one."
+                         )  # fmt: skip
+    return wanted
 
 
 def _manifest(held: Mapping[str, Digest]) -> str:

@@ -90,7 +90,7 @@ def state(place: Place, engine: Engine) -> Literal["current", "empty"]:
     ------
     StoreError
         It is no store of gridgis, or one of another version: an older one can be brought up, a newer one cannot be
-        opened. A database cannot be reached, or has no PostGIS.
+        opened. A database cannot be reached, has no PostGIS, or another encoding than UTF-8.
     """
     version = version_of(place, engine)
     if version is None:
@@ -121,8 +121,16 @@ def _version_of_database(engine: Engine, name: str) -> str | None:
     try:
         with engine.connect() as connection:
             if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")).scalar() is None:
-                raise StoreError("the database has no PostGIS", source=name,
-                                 remedy="Run CREATE EXTENSION postgis in it, as its owner.")  # fmt: skip
+                raise StoreError(
+                    "the database has no PostGIS", source=name,
+                    remedy="Run CREATE EXTENSION postgis in it, as the server's administrator.",
+                )  # fmt: skip
+            encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+            if encoding != "UTF8":
+                raise StoreError(
+                    "the database does not keep text as UTF-8", source=name, found=str(encoding), wanted="UTF8",
+                    remedy="Make it with createdb --encoding UTF8 --template template0.",
+                )  # fmt: skip
             tables = sorted(set(inspect(connection).get_table_names()) - _OF_POSTGIS)
             if VERSION_TABLE in tables:
                 version = connection.execute(text("SELECT version_num FROM gridgis_version")).scalar()
