@@ -26,6 +26,7 @@ from gridgis.store.models import Base
 from gridgis.store.moving import copy
 from gridgis.store.personal import Personal
 from gridgis.store.plans import Plans
+from gridgis.store.users import Users
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 _TABLES = Base.metadata.tables
@@ -67,6 +68,7 @@ def fill(store: Store, name: str) -> int:
     plans.add(plan(), title=f"{name}稿", by="planner", based_on=number)
     walked = pd.DataFrame({"staff": ["s1"], "time": ["2026-03-02T08:00:00Z"], "lon": 116.0, "lat": 40.0})
     Personal(store, "clerk").keep_tracks(walked)
+    Users(store, "boss").add("root", f"{name}'s password, long", role="administrator")
     return number
 
 
@@ -78,7 +80,7 @@ def held(store: Store) -> dict[str, Any]:
     return {
         "tables": {name: store.load(name).to_csv() for name in store.tables()}, "counts": store.tables(),
         "settings": store.settings(), "revision": store.revision(), "plans": plans.listed(), "log": log,
-        "rows": {v.id: plans.load(v.id)[0].blocks.to_csv() for v in plans.listed()},
+        "users": Users(store, "boss").listed(), "rows": {v.id: plans.load(v.id)[0].blocks.to_csv() for v in plans.listed()},
     }  # fmt: skip
 
 
@@ -98,6 +100,8 @@ def test_nothing_of_another_organisation_is_seen(both: tuple[Store, Store]) -> N
         assert len(plans.lineage(number)) == 0
     assert len(Personal(other, "spy").tracks()) == 0
     assert len(Personal(other, "spy").load("person")) == 0
+    users = Users(other, "spy")
+    assert (users.listed(), users.verify("root", "甲's password, long")) == ([], None)
     found = Lookups(other, MAY)
     assert (found.plan, found.at(116.0005, 40.0005), found.of_staff("s1"), found.of_address("成府路28号")) == (
         None, None, [], None,
@@ -109,13 +113,14 @@ def test_nothing_of_another_organisation_is_changed(both: tuple[Store, Store], t
     before = held(one)
     draft, published = (version.id for version in Plans(one).listed())
     read, _, version = Plans(one).load(draft)
-    plans, personal = Plans(other), Personal(other, "spy")
+    plans, personal, users = Plans(other), Personal(other, "spy"), Users(other, "spy")
     tries = (
         lambda: plans.add(read, title="乙", by="spy", based_on=draft),
         lambda: plans.save(draft, read, read, seen=version.revision, by="spy"),
         lambda: plans.remove(draft, by="spy"), lambda: plans.check(draft, by="spy"),
         lambda: plans.publish(draft, by="spy", on=JUNE), lambda: plans.archive(published, by="spy", on=JUNE),
-        lambda: personal.forget("p1"),
+        lambda: personal.forget("p1"), lambda: users.set_role("root", "supervisor"), lambda: users.disable("root"),
+        lambda: users.enable("root"), lambda: users.set_password("root", "the spy's password"),
     )  # fmt: skip
     for attempt in tries:
         with pytest.raises((NotFoundError, StoreError), match="there is no such"):
@@ -128,6 +133,8 @@ def test_nothing_of_another_organisation_is_changed(both: tuple[Store, Store], t
     assert load_files(other, "person", [str(persons)], by="spy").counts == (1, 0, 0)
     keep = plans.keeping(Plan(read.blocks, read.grids, {}), title="乙", by="spy", on=MAY)
     other.save({}, then=keep)
+    assert users.add("root", "the spy's password", role="supervisor").role == "supervisor"
+    assert users.verify("root", "the spy's password") is not None
     assert held(one) == before
 
 
@@ -196,7 +203,7 @@ def test_every_table_belongs_to_an_organisation() -> None:
 def test_every_function_was_tried() -> None:
     """A new function of the store has to be added to the tests above."""
     source = Path(__file__).read_text("utf-8")
-    for kind in (Plans, Personal, Lookups, Store):
+    for kind in (Plans, Personal, Lookups, Store, Users):
         for name, _ in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and name not in ("close", "ask", "today", "grid", "of_unit"):
                 assert f".{name}(" in source or f"{name}," in source, f"{kind.__name__}.{name}"

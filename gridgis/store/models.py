@@ -461,6 +461,28 @@ class Track(Owned, Base):
     fixes: Mapped[bytes]
 
 
+class User(Owned, Base):
+    """Somebody who may work with the rows of an organisation, and as what (:mod:`gridgis.store.users`)."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        UniqueConstraint("organisation", "name"),
+        CheckConstraint(
+            "role IN ('worker', 'head', 'editor', 'supervisor', 'administrator')", name="user_account_role"
+        ),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    display_name: Mapped[str | None]
+    role: Mapped[str]
+    staff: Mapped[str | None]
+    unit: Mapped[str | None]
+    password_hash: Mapped[str]
+    active: Mapped[bool]
+    made_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+
 class Audit(Owned, Base):
     """Who did what when: rows are added, never changed or deleted. Of personal rows it has ids and names of columns."""
 
