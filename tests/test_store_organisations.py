@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import shapely
 from sqlalchemy import delete, exists, func, insert, select, text, union_all, update
+from stored import everything
 from test_store_plans import plan
 
 from gridgis.cli import run
@@ -78,9 +79,10 @@ def held(store: Store) -> dict[str, Any]:
     with store.reading() as connection:
         log = connection.execute(select(_TABLES["audit"].c["id"], _TABLES["audit"].c.what)).all()
     return {
-        "tables": {name: store.load(name).to_csv() for name in store.tables()}, "counts": store.tables(),
+        "tables": {name: everything(store, name).to_csv() for name in store.tables()}, "counts": store.tables(),
         "settings": store.settings(), "revision": store.revision(), "plans": plans.listed(), "log": log,
-        "users": Users(store, "boss").listed(), "rows": {v.id: plans.load(v.id)[0].blocks.to_csv() for v in plans.listed()},
+        "users": Users(store, "boss").listed(),
+        "rows": {v.id: plans.load(v.id)[0].blocks.to_csv() for v in plans.listed()},
     }  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def test_nothing_of_another_organisation_is_seen(both: tuple[Store, Store]) -> N
     one, other = both
     assert not any(other.tables().values())
     assert (other.settings(), other.revision()) == ({}, 0)
-    assert all(len(other.load(name)) == 0 for name in other.tables())
+    assert all(len(everything(other, name)) == 0 for name in other.tables())
     plans, theirs = Plans(other), [version.id for version in Plans(one).listed()]
     assert plans.listed() == []
     assert plans.at(MAY) is None
@@ -98,8 +100,8 @@ def test_nothing_of_another_organisation_is_seen(both: tuple[Store, Store]) -> N
                 ask(number)
         assert plans.operations(number) == []
         assert len(plans.lineage(number)) == 0
-    assert len(Personal(other, "spy").tracks()) == 0
-    assert len(Personal(other, "spy").load("person")) == 0
+    assert len(Personal(other, "spy").tracks(purpose="test")) == 0
+    assert len(Personal(other, "spy").load("person", purpose="test")) == 0
     users = Users(other, "spy")
     assert (users.listed(), users.verify("root", "甲's password, long")) == ([], None)
     found = Lookups(other, MAY)
@@ -144,10 +146,13 @@ def test_the_same_codes_live_side_by_side(both: tuple[Store, Store], where: str,
     fill(other, "乙")
     assert held(one) == before
     assert other.load("grid")["name"].unique().tolist() == ["乙"]
-    fill_again = other.load("person").assign(house="H2")
+    fill_again = everything(other, "person").assign(house="H2")
     other.save({"person": fill_again})
-    one.save({"person": one.load("person")})
-    assert (one.load("person")["house"].tolist(), other.load("person")["house"].tolist()) == (["甲"], ["H2"])
+    one.save({"person": everything(one, "person")})
+    assert (everything(one, "person")["house"].tolist(), everything(other, "person")["house"].tolist()) == (
+        ["甲"],
+        ["H2"],
+    )
     assert Plans(one).at(MAY) != Plans(other).at(MAY)
     faults = [fault for fault in check(where)[1] if "names what is not in" not in fault.message]
     assert faults == []
@@ -192,8 +197,8 @@ def test_the_rule_reaches_every_kind_of_statement(both: tuple[Store, Store]) -> 
         assert connection.execute(delete(person)).rowcount == 0
         assert connection.execute(update(person).values(house="x")).rowcount == 0
         connection.execute(insert(person), [{"row": 77, "id": "p1"}, {"row": 78, "id": "p2"}])
-    assert one.load("person")["id"].tolist() == ["p1"]
-    assert other.load("person")["id"].tolist() == ["p1", "p2"]
+    assert everything(one, "person")["id"].tolist() == ["p1"]
+    assert everything(other, "person")["id"].tolist() == ["p1", "p2"]
 
 
 def test_every_table_belongs_to_an_organisation() -> None:

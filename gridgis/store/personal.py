@@ -6,15 +6,15 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy.exc import DBAPIError
 
-from gridgis.errors import NotFoundError
+from gridgis.errors import InputError, NotFoundError, StoreError
 from gridgis.schema import check
-from gridgis.store import Store, audit
+from gridgis.store import Store, audit, read_table
 from gridgis.store.models import TABLES, Base, Revision
 from gridgis.store.numbering import note_places
 
@@ -76,22 +76,29 @@ class Personal:
                 audit.note_count(connection, self._by, "load", "track", {"fixes": new})
         return new, len(listed) - new
 
-    def tracks(self, staff: str | None = None, first: date | None = None, last: date | None = None) -> pd.DataFrame:
+    def tracks(
+        self, staff: str | None = None, first: date | None = None, last: date | None = None, *, purpose: str
+    ) -> pd.DataFrame:
         """The fixes of one member of staff, or of all, on some days or all; the look is in the log.
 
         Returns
         -------
         DataFrame
             staff, time (UTC), lon, lat, accuracy, by staff and time.
+
+        Raises
+        ------
+        InputError, StoreError
+            As :meth:`load`.
         """
         wanted = and_(
             _TRACK.c.staff == staff if staff is not None else _TRACK.c.id > 0,
             _TRACK.c.day >= (first or date.min), _TRACK.c.day <= (last or date.max),
         )  # fmt: skip
         query = select(_TRACK.c.fixes).where(wanted).order_by(_TRACK.c.staff, _TRACK.c.day)
-        with self._changing() as connection:
+        with self._looking(purpose) as connection:
             found = [_read(held) for held in connection.execute(query).scalars()]
-            looked: dict[str, Any] = {"from": str(first or ""), "to": str(last or ""), "tracks": len(found)}
+            looked = {"from": str(first or ""), "to": str(last or ""), "tracks": len(found), "purpose": purpose}
             audit.note_count(connection, self._by, "look", "track", looked, key=staff)
         if not found:
             return check(_NOBODY, "fix").iloc[:0]
@@ -122,14 +129,49 @@ class Personal:
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
             yield connection
 
+    @contextmanager
+    def _looking(self, purpose: str) -> Iterator[Connection]:
+        """A transaction of reading that notes it: without the note there is nothing to see."""
+        if not purpose.strip():
+            raise InputError("a look at personal rows needs a purpose", wanted="a few words, for the audit log")
+        with self._store.writing() as connection:
+            try:
+                connection.execute(update(Revision).values(number=Revision.number))
+            except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise
+                raise StoreError(
+                    f"personal rows cannot be looked at, because the look cannot be noted: {error.orig}",
+                    source=self._store.name, remedy="Open the store where it can be written.",
+                ) from error  # fmt: skip
+            yield connection
+
     # --- rows of residents --------------------------------------------------------------------------------------------
 
-    def load(self, table: str) -> pd.DataFrame:
-        """A table as :meth:`gridgis.store.Store.load` gives it; a look at rows of residents is in the log."""
-        found = self._store.load(table)
-        if table in audit.PERSONAL:
-            with self._store.writing() as connection:
-                audit.note_count(connection, self._by, "look", table, {"rows": len(found)})
+    def load(self, table: str, *, purpose: str) -> pd.DataFrame:
+        """A table as :meth:`gridgis.store.Store.load` gives it; a look at rows of residents is in the log.
+
+        Parameters
+        ----------
+        table : str
+        purpose : str
+            What the rows are for, in a few words. The log has it beside who looked, when, at which table and at how
+            many rows; it should name nobody.
+
+        Raises
+        ------
+        NotFoundError
+            There is no table of that name.
+        InputError
+            The purpose is empty.
+        StoreError
+            The store can only be read, so that the look cannot be noted: nothing is given out.
+        """
+        if table not in audit.PERSONAL:
+            return self._store.load(table)
+        with self._looking(purpose) as connection:
+            found = read_table(connection, table, self._store.name)
+            audit.note_count(connection, self._by, "look", table, {"rows": len(found), "purpose": purpose})
         return found
 
     def forget(self, person: str) -> None:
