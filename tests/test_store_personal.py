@@ -103,6 +103,40 @@ def test_a_person_is_removed_and_the_log_does_not_say_whom(store: Store) -> None
     assert len(logged(store)) == 2  # staff on duty are no residents
 
 
+def test_what_points_at_a_removed_person_goes_with_the_last_of_the_house(store: Store) -> None:
+    people = pd.DataFrame({"id": ["p1", "p2", "p3", "p4"], "house": ["H1", "H1", "H2", None]})
+    sites = gpd.GeoDataFrame(
+        {"code": ["C1", "C2", "shop"], "house": ["H1", "H2", None]},
+        geometry=[shapely.Point(116 + i, 40) for i in range(3)], crs=4326,
+    )  # fmt: skip
+    targets = ["C1", "C2", "shop", "H1", "H2", "p1", "p2", "F1"]
+    visits = pd.DataFrame({"target": targets, "time": pd.Timestamp("2026-03-02T00:00Z")})
+    households = pd.DataFrame({"code": ["F1", "F2"], "house": ["H1", "H2"]})
+    store.save({"person": people, "site": sites, "visit": visits, "household": households})
+    personal = Personal(store, "clerk")
+
+    def left() -> list[list[str]]:
+        columns = (("person", "id"), ("site", "code"), ("household", "code"), ("visit", "target"))
+        return [everything(store, table)[column].tolist() for table, column in columns]
+
+    personal.forget("p1")  # p2 still lives there
+    assert left() == [
+        ["p2", "p3", "p4"], ["C1", "C2", "shop"], ["F1", "F2"], ["C1", "C2", "shop", "H1", "H2", "p2", "F1"],
+    ]  # fmt: skip
+    personal.forget("p2")  # the last of H1
+    rest = [["p3", "p4"], ["C2", "shop"], ["F2"], ["C2", "shop", "H2"]]
+    assert left() == rest
+    personal.forget("p4")  # without a house
+    assert left() == [["p3"], *rest[1:]]
+    assert [(what, table, key, after) for what, table, key, after in logged(store)] == [
+        ("forget", "person", None, {"rows": 1}), ("forget", "visit", None, {"rows": 1}),
+        ("forget", "person", None, {"rows": 1}), ("forget", "site", None, {"rows": 1}),
+        ("forget", "household", None, {"rows": 1}), ("forget", "visit", None, {"rows": 4}),
+        ("forget", "person", None, {"rows": 1}),
+    ]  # fmt: skip
+    assert not [fault for fault in check(store.name)[1] if "names what is not in" not in fault.message]
+
+
 def test_rows_of_residents_are_not_read_without_a_word(store: Store) -> None:
     store.save({"person": persons()})
     for table in ("person", "household", "site", "visit"):

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from gridgis.errors import InputError, NotFoundError, StoreError
@@ -177,7 +177,10 @@ class Personal:
     def forget(self, person: str) -> None:
         """Remove a person on request. The log says that it was done, and not of whom.
 
-        Earlier rows of the log have ids of persons and no other value of theirs; the log is never changed.
+        Visits to the person go as well. Where nobody else is kept in the person's house, so do what tells that somebody
+        lived there: its households, its sites (a care address), and visits to either; the house itself stays, an
+        address. Where others live there it all stays, since nothing says whose it was. Earlier rows of the log have
+        ids and no other value; the log is never changed.
 
         Raises
         ------
@@ -186,12 +189,36 @@ class Personal:
         """
         persons = TABLES["person"]
         with self._changing() as connection:
-            if not connection.execute(delete(persons).where(persons.c.id == person)).rowcount:
+            mine = persons.c.id == person
+            found = connection.execute(select(persons.c.house).where(mine)).one_or_none()
+            if found is None:
                 raise NotFoundError("there is no such person", source=self._store.name)
-            if connection.dialect.name == "sqlite":
-                note_places(connection, persons)
+            self._remove(connection, "person", mine)
+            self._forget_traces(connection, person, found.house)
             connection.execute(update(Revision).values(number=Revision.number + 1))
-            audit.note_count(connection, self._by, "forget", "person", {"rows": 1})
+
+    def _forget_traces(self, connection: Connection, person: str, house: str | None) -> None:
+        """Remove what points at a person who is gone, and at the house if it was the last one there."""
+        persons, sites, households, visits = (TABLES[n] for n in ("person", "site", "household", "visit"))
+        targets = [person]
+        others = select(persons.c.id).where(persons.c.house == house).limit(1)
+        if house is not None and connection.execute(others).one_or_none() is None:
+            cared = connection.execute(select(sites.c.code).where(sites.c.house == house)).scalars().all()
+            shared = connection.execute(select(households.c.code).where(households.c.house == house)).scalars().all()
+            targets += [house, *cared, *shared]
+            self._remove(connection, "site", sites.c.house == house)
+            self._remove(connection, "household", households.c.house == house)
+        self._remove(connection, "visit", visits.c.target.in_(targets))
+
+    def _remove(self, connection: Connection, table: str, which: ColumnElement[bool]) -> None:
+        """Delete rows of residents; the log has how many went, if any."""
+        rows = TABLES[table]
+        gone = connection.execute(delete(rows).where(which)).rowcount
+        if not gone:
+            return
+        if connection.dialect.name == "sqlite" and "geometry" in rows.columns:
+            note_places(connection, rows)
+        audit.note_count(connection, self._by, "forget", table, {"rows": gone})
 
     def forget_tracks(self, staff: str) -> int:
         """Remove all tracks of a member of staff, as when they leave; how many days there were."""
