@@ -21,10 +21,10 @@ import shapely
 
 from gridgis.errors import EditError
 from gridgis.plan import edit
-from gridgis.plan.change import Edited
 from gridgis.plan.closing import plan_of
 from gridgis.plan.desk import Desk
-from gridgis.plan.draft import Draft
+from gridgis.plan.editing.change import Edited
+from gridgis.plan.editing.draft import Draft
 from gridgis.plan.opening import open_plan
 from gridgis.plan.operations import apply, log, redo, replay, undo
 from gridgis.plan.partition import Plan

@@ -42,9 +42,9 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from gridgis.plan import recombine
-from gridgis.plan.graph import Graph, block_graph, components
+from gridgis.plan.faces.graph import Graph, block_graph, components
 from gridgis.plan.partition import compactness, partition
+from gridgis.plan.sharing import recombine
 
 Ints = NDArray[np.int64]
 

@@ -79,14 +79,15 @@ class GridgisError(Exception):
         text = f"{self.source}: {self.message}" if self.source else self.message
         if self.ids:
             text += f" ({name_ids(self.ids, 'row')})"
-        if found := self._what_was_found():
+        if found := self.what_was_found():
             text += f"; found {found}"
         if self.wanted:
             text += f"; wanted {self.wanted}"
         text = text.rstrip(".")
         return f"{text}. {self.remedy}" if self.remedy else f"{text}."
 
-    def _what_was_found(self) -> str:
+    def what_was_found(self) -> str:
+        """What was found, as the message has it."""
         return self.found
 
 
@@ -144,7 +145,7 @@ class EditError(PlanError):
         self.place = None if place is None else (float(place[0]), float(place[1]))
         super().__init__(message, source=source, ids=ids, found=found, wanted=wanted, remedy=remedy)
 
-    def _what_was_found(self) -> str:
+    def what_was_found(self) -> str:
         if self.place is None:
             return self.found
         where = f"at {self.place[0]:.6f}, {self.place[1]:.6f}"

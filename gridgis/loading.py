@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import geopandas as gpd
 import pandas as pd
 
-from gridgis.errors import NotFoundError
+from gridgis.chinese import in_both
+from gridgis.errors import NotFoundError, SchemaError
 from gridgis.files.apart import Apart, none_rejected, read_apart
 from gridgis.files.tracks import read_tracks
 from gridgis.files.vectors import parse_spec
@@ -136,7 +137,7 @@ def _keys_once(read: Sequence[Apart], files: Sequence[str], key: str | None) -> 
 def _with(found: Apart, bad: Any, spec: str, key: str) -> pd.DataFrame:
     rows = found.frame[bad]
     plain = pd.DataFrame(rows.drop(columns=rows.geometry.name) if isinstance(rows, gpd.GeoDataFrame) else rows)
-    own = pd.DataFrame({"file": spec, "row": found.numbers[bad], "reason": f"the {key} stands in another file too"},
-                       index=plain.index)  # fmt: skip
+    reason = in_both(SchemaError(f"the {key} stands in another file too"))
+    own = pd.DataFrame({"file": spec, "row": found.numbers[bad], "reason": reason}, index=plain.index)
     fresh = pd.concat([own, plain.astype(object)], axis=1)
     return fresh if found.rejects.empty else pd.concat([found.rejects, fresh], ignore_index=True)

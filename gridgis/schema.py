@@ -373,7 +373,10 @@ def check(frame: pd.DataFrame, table: str, *, source: object = None, lenient: It
         _check_geometry(out, spec, source, skip)
     elif spec.geometry_required:
         raise GeometryError(
-            f"a {table} needs geometry", source=source, found="a table without geometry", wanted=f"{spec.shape}s"
+            f"a {table} needs geometry",
+            source=source,
+            found="a table without geometry",
+            wanted=f"a {spec.shape} in each row",
         )
     return out
 

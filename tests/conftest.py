@@ -12,11 +12,14 @@ from hypothesis import settings
 from postgres import Server, programs, server
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from gridgis.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 CI = os.environ.get("CI") == "true"
+CHROMIUM = Path("/usr/bin/chromium")
 
 # In CI the laws are tried with the same examples each time; elsewhere every run looks further.
 settings.register_profile("ci", derandomize=True)
@@ -70,6 +73,23 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         return
     with request.getfixturevalue("postgres").database(store=True) as address, open_store(address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, which reaches this machine and nothing else."""
+    if not CHROMIUM.exists():
+        reason = f"{CHROMIUM} is not installed: apt-get install chromium fonts-noto-cjk"
+        pytest.fail(reason) if CI else pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    nowhere = "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-quic", nowhere]
+        )
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

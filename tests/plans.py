@@ -13,7 +13,7 @@ import shapes
 from shapes import X0, Y0
 
 from gridgis.plan.closing import plan_of
-from gridgis.plan.draft import Draft
+from gridgis.plan.editing.draft import Draft
 from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan, partition
 

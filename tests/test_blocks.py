@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from gridgis import crs
 from gridgis.errors import CRSError, GeometryError, GridgisWarning, InputError, PlanError, SchemaError
-from gridgis.plan import network
 from gridgis.plan.blocks import Blocks, make_blocks
+from gridgis.plan.faces import network
 from gridgis.plan.validate import GRIDS, validate
 from gridgis.profile import Norm
 from gridgis.schema import BARRIER_CLASSES, check

@@ -331,7 +331,7 @@ def test_one_message_and_nothing_changed(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("\n") == 1, printed.err
-    assert printed.err.startswith("gridgis: 错误 error: ")
+    assert printed.err.startswith("gridgis: 错误：")
     assert "Traceback" not in printed.err
     for piece in row.says:
         assert piece.format(folder=tmp_path) in printed.err

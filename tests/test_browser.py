@@ -11,35 +11,19 @@ from urllib.parse import urlsplit
 
 import pytest
 import webplace
-from conftest import CI
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 from waitress.server import create_server
 
 from webmap import create_app
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = Path("/usr/bin/chromium")
 SCREENSHOTS = Path(__file__).parent / "screenshots"
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-)  # fmt: skip
 FIRST, NO_PHONE = "99010100101", "99010100104"
 SIZES = {"phone": (390, 844), "laptop": (1280, 800), "wide": (1920, 1080)}
 LOCALES = {"zh": "zh-CN", "en": "en-GB"}
 #: What the map page may weigh as it is transferred, and when its first grid is drawn.
 MAX_BYTES, MAX_MS = 300_000, 1_000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        reason = f"{CHROMIUM} is not installed: apt-get install chromium fonts-noto-cjk"
-        pytest.fail(reason) if CI else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ import pytest
 import shapely
 from conftest import SHARED
 
-from gridgis.plan.graph import block_graph
-from gridgis.plan.ruler import NOISE_M
+from gridgis.plan.checking.ruler import NOISE_M
+from gridgis.plan.faces.graph import block_graph
 from gridgis.plan.validate import validate, verdict
 
 pytestmark = pytest.mark.places

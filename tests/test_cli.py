@@ -363,7 +363,7 @@ def test_bad_input_gives_one_message_and_changes_nothing(
     assert gridgis(*arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert message in printed.err
+    assert message in printed.err and printed.err.startswith("gridgis: 错误：")
     assert printed.err.count("\n") == 1, printed.err
     assert "Traceback" not in printed.err
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before

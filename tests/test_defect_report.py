@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ import pandas as pd
 import pytest
 import shapely
 import shapes
-from conftest import CI
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from gridgis.errors import CRSError, SchemaError
 from gridgis.plan.validate import validate, verdict
@@ -32,7 +30,6 @@ from gridgis.publish.outlines import Window, clip, length_text, path, round_leng
 from gridgis.schema import DEFECT_KINDS
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7777*3}} / ；; x"
-CHROMIUM = Path("/usr/bin/chromium")
 VOID = {"meta", "br"}
 
 
@@ -461,18 +458,6 @@ def test_haidian_is_drawn_with_all_its_defects(places: Path) -> None:
 
 
 # --- in the browser ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        reason = f"{CHROMIUM} is not installed: apt-get install chromium fonts-noto-cjk"
-        pytest.fail(reason) if CI else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
 
 
 def visible(page: Page, selector: str) -> bool:

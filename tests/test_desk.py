@@ -13,8 +13,8 @@ from test_edit import random_edit
 
 from gridgis.errors import EditError
 from gridgis.plan.desk import Desk
-from gridgis.plan.draft import codes_in
-from gridgis.plan.given import plain
+from gridgis.plan.editing.draft import codes_in
+from gridgis.plan.editing.given import plain
 
 
 def assert_found(desk: Desk, rng: np.random.Generator) -> None:

@@ -27,8 +27,8 @@ from gridgis.compliance import METRICS
 from gridgis.compliance import RESULTS as RESULT_NAMES
 from gridgis.errors import InputError
 from gridgis.pipeline import RESULTS
-from gridgis.plan import mending_log
-from gridgis.plan.defects import WARNINGS
+from gridgis.plan.checking.defects import WARNINGS
+from gridgis.plan.mending import mending_log
 from gridgis.profile import Parameters, Profile
 from gridgis.project import INPUTS, Project
 from gridgis.publish import words

@@ -19,12 +19,12 @@ from shapes import X0, Y0
 from gridgis.errors import EditError, GeometryError, PlanError, SchemaError
 from gridgis.plan import edit
 from gridgis.plan.closing import plan_of
-from gridgis.plan.cutting import cut_along, edges_of
-from gridgis.plan.draft import Draft
+from gridgis.plan.editing.cutting import cut_along, edges_of
+from gridgis.plan.editing.draft import Draft
+from gridgis.plan.editing.rules import Joints
 from gridgis.plan.opening import open_plan
 from gridgis.plan.operations import apply, log, redo, replay, undo
 from gridgis.plan.partition import Plan, partition
-from gridgis.plan.rules import Joints
 from gridgis.plan.validate import validate, verdict
 from gridgis.schema import GRID_KINDS, check
 

@@ -18,10 +18,10 @@ from shapes import X0, Y0
 
 from gridgis.errors import EditError, PlanError, SchemaError
 from gridgis.plan import edit
-from gridgis.plan.apportion import parted
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.closing import plan_of
-from gridgis.plan.draft import Draft
+from gridgis.plan.editing.apportion import parted
+from gridgis.plan.editing.draft import Draft
 from gridgis.plan.opening import open_plan
 from gridgis.plan.operations import log, replay, undo
 from gridgis.plan.partition import Plan, partition

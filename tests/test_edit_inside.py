@@ -14,7 +14,7 @@ from shapes import X0, Y0
 from gridgis.errors import EditError, GeometryError, PlanError, SchemaError
 from gridgis.plan import edit
 from gridgis.plan.closing import plan_of
-from gridgis.plan.draft import Draft, ground_of
+from gridgis.plan.editing.draft import Draft, ground_of
 from gridgis.plan.opening import open_plan
 from gridgis.plan.operations import redo, undo
 from gridgis.schema import check

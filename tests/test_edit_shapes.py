@@ -18,8 +18,8 @@ from test_edit import assert_rules
 from gridgis.errors import EditError
 from gridgis.plan import edit
 from gridgis.plan.closing import plan_of
-from gridgis.plan.draft import Draft
-from gridgis.plan.given import plain
+from gridgis.plan.editing.draft import Draft
+from gridgis.plan.editing.given import plain
 from gridgis.plan.opening import open_plan
 from gridgis.plan.validate import validate, verdict
 

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from towns import cells, towns
 
 from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
-from gridgis.plan import recombine
 from gridgis.plan.blocks import make_blocks
-from gridgis.plan.graph import block_graph, components
-from gridgis.plan.loops import compiled
+from gridgis.plan.faces.graph import block_graph, components
 from gridgis.plan.partition import Plan, partition
-from gridgis.plan.recombine import Draft, Piece, engine
-from gridgis.plan.trees import best_cut
+from gridgis.plan.sharing import recombine
+from gridgis.plan.sharing.loops import compiled
+from gridgis.plan.sharing.recombine import Draft, Piece, engine
+from gridgis.plan.sharing.trees import best_cut
 from gridgis.profile import Norm, Profile
 from gridgis.schema import check
 
@@ -258,7 +258,7 @@ def test_ctrl_c_gives_the_best_plan_so_far(monkeypatch: pytest.MonkeyPatch) -> N
             raise KeyboardInterrupt
         return wait(jobs, timeout)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("gridgis.plan.shares.wait", interrupted)
+    monkeypatch.setattr("gridgis.plan.sharing.shares.wait", interrupted)
     with pytest.warns(GridgisWarning, match="stopped: this is the best plan so far"):
         plan = partition(blocks, 400.0)
     assert plan.summary["parameters"]["stopped"] is True

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from gridgis.errors import CRSError, InputError, SchemaError
-from gridgis.plan.network import rim_segments
+from gridgis.plan.faces.network import rim_segments
 from gridgis.publish import picture_words, pictures
 from gridgis.publish.pictures import draw_plan, save_picture
 

@@ -23,11 +23,11 @@ from towns import cells, classed, towns
 from gridgis.cli import run
 from gridgis.errors import PlanError, ProfileError, SchemaError
 from gridgis.files import write, write_layers
-from gridgis.plan import recombine
-from gridgis.plan.graph import block_graph, components
-from gridgis.plan.numbering import path_order
+from gridgis.plan.faces.graph import block_graph, components
 from gridgis.plan.partition import Plan, Progress, partition
-from gridgis.plan.recombine import beside
+from gridgis.plan.sharing import recombine
+from gridgis.plan.sharing.numbering import path_order
+from gridgis.plan.sharing.recombine import beside
 from gridgis.plan.validate import validate
 from gridgis.profile import _CLASSES, Norm, Profile, Weights
 from gridgis.schema import BARRIER_CLASSES

@@ -17,10 +17,10 @@ from towns import cells, classed, towns
 from gridgis.cli import run
 from gridgis.errors import PlanError, SchemaError
 from gridgis.files import read, write_layers
-from gridgis.plan.graph import block_graph, components
+from gridgis.plan.faces.graph import block_graph, components
 from gridgis.plan.partition import Plan, partition
 from gridgis.plan.rebalance import norm_of, rebalance
-from gridgis.plan.recombine import beside
+from gridgis.plan.sharing.recombine import beside
 from gridgis.profile import Norm, Profile
 
 

@@ -18,10 +18,10 @@ from shapely.ops import substring
 from shapes import DEGREES, LAT0, LON0, METRES, METRES_PER_DEGREE, X0, Y0
 
 from gridgis.errors import GeometryError, GridgisWarning, InputError
-from gridgis.plan import seams
-from gridgis.plan.ruler import Ruler
-from gridgis.plan.seams import DOUBLED_LENGTH_M, REACH_M, SEAM_M, seam_faults
-from gridgis.plan.tiling import Fault
+from gridgis.plan.checking import seams
+from gridgis.plan.checking.ruler import Ruler
+from gridgis.plan.checking.seams import DOUBLED_LENGTH_M, REACH_M, SEAM_M, seam_faults
+from gridgis.plan.checking.tiling import Fault
 
 LAWS = settings(max_examples=30, deadline=None)
 

@@ -147,16 +147,18 @@ def test_rows_that_cannot_be_used_are_set_aside_with_reasons(store: Store, folde
     )
     done = load_files(store, "house", [path], by="clerk")
     assert done.counts == (2, 0, 0)
-    assert dict(zip(done.rejects["row"], done.rejects["reason"], strict=True)) == {
-        2: "the column 'households' has values that cannot be used; wanted a whole number ≥ 0; found '二'",
-        3: "the column 'lon' has values that are no numbers; wanted degrees as 116.3221; found 'x'",
-        4: "rows with a lon or a lat but not both; wanted both or neither",
-        5: "rows without a code; found nothing",
+    chinese, english = zip(*(reason.split(" / ") for reason in done.rejects["reason"]), strict=True)
+    assert dict(zip(done.rejects["row"], english, strict=True)) == {
+        2: "the column 'households' has values that cannot be used; found '二'; wanted a whole number ≥ 0.",
+        3: "the column 'lon' has values that are no numbers; found 'x'; wanted degrees as 116.3221.",
+        4: "rows with a lon or a lat but not both; wanted both or neither.",
+        5: "rows without a code; found nothing.",
         6: "the coordinates are not degrees, though the CRS (WGS 84) says so; "
-        "wanted longitude −180 to 180, latitude −90 to 90",
-        7: "the code is not unique; wanted each code once; found 'H7'",
-        8: "the code is not unique; wanted each code once; found 'H7'",
+        "wanted longitude −180 to 180, latitude −90 to 90.",
+        7: "the code is not unique; found 'H7'; wanted each code once.",
+        8: "the code is not unique; found 'H7'; wanted each code once.",
     }
+    assert chinese[0] == "列 'households' 有的值不能用；发现：'二'；应为：≥ 0 的整数。"
     assert set(done.rejects["file"]) == {path}
     assert done.rejects["households"].tolist() == ["二", "1", "1", "1", "1", "1", "2"]
     assert audited(store)[0].after["rejected"] == 7
@@ -173,12 +175,13 @@ def test_invalid_shapes_and_doubles_between_files_are_set_aside(store: Store, fo
     done = load_files(store, "units", [str(folder / "units.gpkg")], by="clerk")
     assert done.counts == (1, 0, 0)
     assert done.rejects[["row", "reason"]].to_numpy().tolist() == [
-        [2, "invalid geometry"], [3, "rows without geometry; wanted a polygon each"],
+        [2, "图形无效。 / invalid geometry."],
+        [3, "有的行没有图形；应为：每行一个面。 / rows without geometry; wanted a polygon each."],
     ]  # fmt: skip
     one, other = text(folder, "id,name\n1,甲\n2,乙\n", "a.csv"), text(folder, "id,name\n2,丙\n3,丁\n", "b.csv")
     both = load_files(store, "staff", [one, other], by="clerk")
     assert both.counts == (2, 0, 0)
-    assert both.rejects["reason"].tolist() == ["the id stands in another file too"] * 2
+    assert both.rejects["reason"].tolist() == ["另一个文件里也有这个编号。 / the id stands in another file too."] * 2
     assert both.rejects[["file", "row"]].to_numpy().tolist() == [[one, 2], [other, 1]]
     with pytest.raises(SchemaError, match="the id is not unique"):
         load_files(store, "staff", [one, one], by="clerk")

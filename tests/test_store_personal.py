@@ -140,7 +140,7 @@ def test_what_points_at_a_removed_person_goes_with_the_last_of_the_house(store: 
 def test_rows_of_residents_are_not_read_without_a_word(store: Store) -> None:
     store.save({"person": persons()})
     for table in ("person", "household", "site", "visit"):
-        with pytest.raises(StoreError, match=f"without saying who looks and what for; found {table}. Read them with"):
+        with pytest.raises(StoreError, match=f"without saying who looks and what for; found '{table}'. Read them with"):
             store.load(table)
     personal = Personal(store, "clerk")
     for look in (lambda: personal.load("person", purpose=" "), lambda: personal.tracks(purpose="")):

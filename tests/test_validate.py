@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gridgis.errors import CRSError, GeometryError, GridgisWarning, InputError, SchemaError
-from gridgis.plan.ruler import NOISE_M, widths
-from gridgis.plan.segments import directed_segments, unmatched
+from gridgis.plan.checking.ruler import NOISE_M, widths
+from gridgis.plan.checking.segments import directed_segments, unmatched
 from gridgis.plan.validate import validate, verdict
 from gridgis.schema import DEFECT_KINDS
 

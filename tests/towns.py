@@ -9,7 +9,7 @@ import shapely
 import shapes
 from hypothesis import strategies as st
 
-from gridgis.plan.graph import block_graph
+from gridgis.plan.faces.graph import block_graph
 from gridgis.schema import BARRIER_CLASSES
 
 

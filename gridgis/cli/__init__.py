@@ -78,7 +78,18 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, GridgisWarning):
-        click.echo(f"gridgis: 注意 warning: {message}", err=True)
+        click.echo(f"gridgis: {_both('注意', 'warning', message)}", err=True)
+
+
+def _both(kind: str, english: str, told: GridgisError | Warning | str) -> str:
+    """What is told, in Chinese if there is a translation, and in English."""
+    from gridgis.chinese import in_chinese
+
+    chinese = in_chinese(told)
+    if not chinese:
+        return f"{kind} {english}: {told}"
+    stop = "" if chinese.endswith(("。", "？")) else "。"
+    return f"{kind}：{chinese}{stop}{english}: {told}"
 
 
 def _fail(text: str, code: int) -> int:
@@ -98,16 +109,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         hint = f" ({context.command_path} --help)" if context else ""
-        return _fail(f"错误 error: {error.format_message()}{hint}", 2)
+        return _fail(f"{_both('错误', 'error', error.format_message())}{hint}", 2)
     except (click.Abort, KeyboardInterrupt):
         return _fail("已中断，原有文件未变。Interrupted; what was there is unchanged.", 130)
     except GridgisError as error:
-        return _fail(f"错误 error: {error}", 2)
+        return _fail(_both("错误", "error", error), 2)
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  the reader left; nothing more can be said to it
         return 0
     except OSError as error:
-        return _fail(f"错误 error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", 2)
+        where = f" {error.filename}" if error.filename else ""
+        return _fail(f"{_both('错误', 'error', error.strerror or str(error))}{where}", 2)
     except Exception as error:  # the last door: a fault of ours is told in one line, not as a traceback
         if os.environ.get("GRIDGIS_DEBUG"):
             raise

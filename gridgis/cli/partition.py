@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import click
 
 from gridgis.cli import options
+from gridgis.errors import GridgisWarning
 
 
 @click.command("partition")
@@ -130,7 +132,7 @@ def searching() -> Iterator[Callable[[Any], None]]:
                     err=True,
                 )
                 for note in now.outlook.notes:
-                    click.echo(f"gridgis: 注意 warning: {note}", err=True)
+                    warnings.warn(note, GridgisWarning, stacklevel=1)
             bar.update(task, total=now.outlook.pieces, completed=now.done)
 
         yield tell

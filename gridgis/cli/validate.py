@@ -236,7 +236,7 @@ def read_parents(
     `code` and `parent` are the columns of the grids' codes and parents, `near` the grids.
     """
     from gridgis.files.vectors import parse_spec
-    from gridgis.plan.levels import by_level, code_column
+    from gridgis.plan.checking.levels import by_level, code_column
 
     if not specs:
         return {}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from gridgis.chinese import in_both
 from gridgis.errors import CRSError, GeometryError, SchemaError
 from gridgis.files.vectors import load, parse_spec, settle
 from gridgis.schema import check
@@ -97,11 +98,8 @@ def _refuse_invalid(frame: Any, source: str) -> None:
 
 
 def _rejected(rows: Any, number: np.ndarray, spec: str, error: SchemaError | GeometryError | CRSError) -> pd.DataFrame:
-    told = error.message + (f"; wanted {error.wanted}" if error.wanted else "")
-    if error.column in rows.columns:
-        reasons = [f"{told}; found {_said(value)}" for value in rows[error.column]]
-    else:
-        reasons = [told] * len(rows)
+    seen = [_said(v) for v in rows[error.column]] if error.column in rows.columns else [""] * len(rows)
+    reasons = [in_both(SchemaError(error.message, found=found, wanted=error.wanted)) for found in seen]
     plain = pd.DataFrame(rows.drop(columns=rows.geometry.name) if isinstance(rows, gpd.GeoDataFrame) else rows)
     plain = plain.drop(columns=[c for c in REJECT_COLUMNS if c in plain.columns])
     own = pd.DataFrame({"file": spec, "row": number, "reason": reasons}, index=plain.index)

@@ -11,9 +11,9 @@ import pandas as pd
 import shapely
 
 from gridgis.errors import GridgisWarning, PlanError, name_ids
-from gridgis.plan.apportion import parted
 from gridgis.plan.blocks import make_blocks
-from gridgis.plan.network import Bools
+from gridgis.plan.editing.apportion import parted
+from gridgis.plan.faces.network import Bools
 from gridgis.plan.partition import Plan
 from gridgis.plan.repair import repair
 from gridgis.plan.units import unique_codes

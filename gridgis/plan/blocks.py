@@ -14,23 +14,20 @@ import shapely
 
 from gridgis import crs as crs_
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.plan import network
-from gridgis.plan.carry import join
-from gridgis.plan.estates import inside_estates, read_estates, too_large
-from gridgis.plan.folding import Limits, Rims, faces_in_units, fold_faces
+from gridgis.plan.faces import network
+from gridgis.plan.faces.carry import join
+from gridgis.plan.faces.estates import inside_estates, read_estates, too_large
+from gridgis.plan.faces.folding import Limits, Rims, faces_in_units, fold_faces
+from gridgis.plan.faces.network import Bools, Floats, Ints, Lines, Shapes
+from gridgis.plan.faces.water import in_water, wide_water, with_shores
 from gridgis.plan.loads import compounds_of, count_loads, nobody_in
-from gridgis.plan.network import Bools, Floats, Ints, Lines, Shapes
+from gridgis.plan.reading_order import reading_order
 from gridgis.plan.units import ground_units
-from gridgis.plan.water import in_water, wide_water, with_shores
 from gridgis.profile import Norm
 from gridgis.schema import BARRIER_CLASSES
 
 #: Barriers keep 5 cm from outlines until they are carried there: what is nearer, metres, is outline.
 _ON_OUTLINE_M = 1e-3
-
-#: North-to-south bands in which blocks and grids are numbered west to east, metres.
-_BAND_M = 200.0
-
 
 _COLUMNS = (
     "code", "unit", "households", "persons", "buildings", "compound_kind", "compound", "estimated", "geometry",
@@ -220,13 +217,6 @@ def _on_outlines(edges: Shapes, ground: gpd.GeoDataFrame, scale: Floats) -> Bool
 
 
 # --- codes, borders, loads --------------------------------------------------------------------------------------------
-
-
-def reading_order(shapes: Shapes) -> Ints:
-    """The order of areas (in metres) as text is read: bands from north to south, west to east in each."""
-    middle = shapely.get_coordinates(shapely.centroid(shapes))
-    band = np.floor((middle[:, 1].max() - middle[:, 1]) / _BAND_M)
-    return np.lexsort((-middle[:, 1], middle[:, 0], band)).astype(np.int64)
 
 
 def _numbered(

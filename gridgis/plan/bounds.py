@@ -12,10 +12,10 @@ import shapely
 
 from gridgis import crs as crs_
 from gridgis.locate import GridLocator
-from gridgis.plan import network
 from gridgis.plan.bounds_text import MOST_NAMES, NAME_SHARE, NEIGHBOUR_SHARE, bounds_texts
+from gridgis.plan.faces import network
+from gridgis.plan.faces.network import Bools, Floats, Ints, Lines, Shapes
 from gridgis.plan.loads import households_of
-from gridgis.plan.network import Bools, Floats, Ints, Lines, Shapes
 from gridgis.plan.partition import compactness
 from gridgis.plan.rims import NEAR_M, Rims, on_barriers, rims_of
 from gridgis.plan.units import unique_codes

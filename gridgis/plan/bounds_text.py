@@ -8,7 +8,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from gridgis.plan.network import Floats, Ints, Shapes
+from gridgis.plan.faces.network import Floats, Ints, Shapes
 from gridgis.plan.rims import Rims
 from gridgis.schema import codes_as_text
 

@@ -11,11 +11,11 @@ import pandas as pd
 import shapely
 
 from gridgis import crs as crs_
-from gridgis.plan.draft import Base, Block, Draft, Grid, ground_of
-from gridgis.plan.network import Shapes, rim_segments
+from gridgis.plan.editing.draft import Base, Block, Draft, Grid, ground_of
+from gridgis.plan.editing.reasons import reason_of
+from gridgis.plan.editing.rules import barrier_of
+from gridgis.plan.faces.network import Shapes, rim_segments
 from gridgis.plan.partition import Plan
-from gridgis.plan.reasons import reason_of
-from gridgis.plan.rules import barrier_of
 from gridgis.schema import BARRIER_CLASSES, STRONG_BARRIERS
 
 _LOADS = ("households", "persons", "estimated", "buildings")

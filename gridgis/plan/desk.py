@@ -1,9 +1,9 @@
 """The desk at which a plan is edited: the draft of the moment, and an index of its blocks that changes with it.
 
 The draft itself needs no changing index: whatever becomes of a block stays in the box of the block that came in, so
-that one STRtree, never changed, serves all drafts, undone or not (:func:`~gridgis.plan.draft.codes_in`). Who looks at a
-plan on a screen asks for the blocks of the moment by the thousand between two edits; for that the desk keeps an R-tree
-(rtree, libspatialindex) and puts in what an edit changed. `benchmarks/edit.py` measures both.
+that one STRtree, never changed, serves all drafts, undone or not (:func:`~gridgis.plan.editing.draft.codes_in`). Who
+looks at a plan on a screen asks for the blocks of the moment by the thousand between two edits; for that the desk keeps
+an R-tree (rtree, libspatialindex) and puts in what an edit changed. `benchmarks/edit.py` measures both.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rtree import index
 
 from gridgis.errors import EditError
 from gridgis.plan import operations
-from gridgis.plan.change import Change, Replaced, Step
-from gridgis.plan.draft import Draft
+from gridgis.plan.editing.change import Change, Replaced, Step
+from gridgis.plan.editing.draft import Draft
 
 
 class Desk:

@@ -13,9 +13,9 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError
 from gridgis.locate import GridLocator
+from gridgis.plan.checking.polygons import no_polygon
+from gridgis.plan.faces.network import Floats, Ints, Shapes
 from gridgis.plan.loads import households_of
-from gridgis.plan.network import Floats, Ints, Shapes
-from gridgis.plan.polygons import no_polygon
 from gridgis.plan.units import unique_codes
 from gridgis.schema import ids_of
 

@@ -2,8 +2,9 @@
 
 A plan is blocks and their grid, so no edit can leave a gap or an overlap: a drawn line or polygon becomes a cut of
 blocks and a move of pieces. Drafts are never changed. Each edit is one operation of plain types, see
-:mod:`gridgis.plan.operations`. Those that cut are in :mod:`gridgis.plan.cuts`, those of responsibility blocks in
-:mod:`gridgis.plan.responsibility`, those of road segments in :mod:`gridgis.plan.stretches`; all are found here.
+:mod:`gridgis.plan.operations`. Those that cut are in :mod:`gridgis.plan.editing.cuts`, those of responsibility blocks
+in :mod:`gridgis.plan.editing.responsibility`, those of road segments in :mod:`gridgis.plan.editing.stretches`; all are
+found here.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gridgis.errors import EditError
-from gridgis.plan.change import Edited
-from gridgis.plan.cuts import draw, split_block, split_block_evenly, split_grid
-from gridgis.plan.draft import Draft
-from gridgis.plan.given import (
+from gridgis.plan.editing.change import Edited
+from gridgis.plan.editing.cuts import draw, split_block, split_block_evenly, split_grid
+from gridgis.plan.editing.draft import Draft
+from gridgis.plan.editing.given import (
     checked_kind,
     checked_name,
     free_code,
@@ -25,8 +26,8 @@ from gridgis.plan.given import (
     next_grid_code,
     unlocked,
 )
-from gridgis.plan.rebalancing import rebalance
-from gridgis.plan.responsibility import (
+from gridgis.plan.editing.rebalancing import rebalance
+from gridgis.plan.editing.responsibility import (
     assign_responsibility,
     describe_responsibility,
     draw_responsibility,
@@ -35,9 +36,9 @@ from gridgis.plan.responsibility import (
     new_responsibility,
     split_responsibility,
 )
-from gridgis.plan.rules import locked
-from gridgis.plan.sketch import Sketch
-from gridgis.plan.stretches import (
+from gridgis.plan.editing.rules import locked
+from gridgis.plan.editing.sketch import Sketch
+from gridgis.plan.editing.stretches import (
     assign_segment,
     describe_segment,
     drop_segment,

@@ -13,7 +13,7 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.errors import GridgisWarning, SchemaError, name_ids
 from gridgis.locate import GridLocator
-from gridgis.plan.network import Bools, Floats, Ints, Shapes, mostly_in
+from gridgis.plan.faces.network import Bools, Floats, Ints, Shapes, mostly_in
 from gridgis.plan.units import unique_codes
 from gridgis.schema import COMPOUND_KINDS, codes_as_text, ids_of
 

@@ -15,8 +15,9 @@ import shapely
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, PlanError, SchemaError
 from gridgis.locate import GridLocator
-from gridgis.plan.cutting import Edge, edge_of
-from gridgis.plan.draft import (
+from gridgis.plan.checking.polygons import no_polygon
+from gridgis.plan.editing.cutting import Edge, edge_of
+from gridgis.plan.editing.draft import (
     Barrier,
     Base,
     Block,
@@ -31,10 +32,9 @@ from gridgis.plan.draft import (
     measured,
     united,
 )
+from gridgis.plan.faces.network import Floats, Ints, Shapes, metres_per_unit, rim_segments, segments_of
 from gridgis.plan.loads import households_of
-from gridgis.plan.network import Floats, Ints, Shapes, metres_per_unit, rim_segments, segments_of
 from gridgis.plan.partition import Plan
-from gridgis.plan.polygons import no_polygon
 from gridgis.plan.units import unique_codes
 from gridgis.schema import BARRIER_CLASSES, codes_as_text, ids_of
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from gridgis.errors import EditError
 from gridgis.plan import edit
-from gridgis.plan.change import Edited, moved_on
-from gridgis.plan.draft import Draft
+from gridgis.plan.editing.change import Edited, moved_on
+from gridgis.plan.editing.draft import Draft
 from gridgis.plan.opening import open_plan
 from gridgis.plan.partition import Plan
 

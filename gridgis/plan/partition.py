@@ -14,15 +14,15 @@ import pandas as pd
 
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, GridgisWarning, PlanError, SchemaError
-from gridgis.plan.graph import MIN_SHARED_M, Graph, block_graph, components
-from gridgis.plan.network import Floats, Shapes
-from gridgis.plan.norms import Norms, norms_of
-from gridgis.plan.numbering import names_of
-from gridgis.plan.outcome import compactness, drawn, groups_of, summary_of
-from gridgis.plan.polygons import no_polygon
-from gridgis.plan.possible import Outlook, Table, grounds_of, outlook_of
-from gridgis.plan.previous import grids_before, moved
-from gridgis.plan.shares import Progress, Search, share_all
+from gridgis.plan.checking.polygons import no_polygon
+from gridgis.plan.faces.graph import MIN_SHARED_M, Graph, block_graph, components
+from gridgis.plan.faces.network import Floats, Shapes
+from gridgis.plan.sharing.norms import Norms, norms_of
+from gridgis.plan.sharing.numbering import names_of
+from gridgis.plan.sharing.outcome import compactness, drawn, groups_of, summary_of
+from gridgis.plan.sharing.possible import Outlook, Table, grounds_of, outlook_of
+from gridgis.plan.sharing.previous import grids_before, moved
+from gridgis.plan.sharing.shares import Progress, Search, share_all
 from gridgis.plan.units import unique_codes
 from gridgis.profile import Profile
 from gridgis.schema import codes_as_text, ids_of
@@ -112,9 +112,9 @@ def partition(
     Pieces of a unit that hang together are shared out apart: an exclave has a grid of its own at least. A block above
     (1 + tolerance) times the norm cannot be mended by any plan and stands alone. The rest is cut in two, and these in
     two, along random spanning trees, and neighbouring grids are merged and cut anew as long as that lowers the price of
-    load, shape and border (:mod:`gridgis.plan.trees`; the weights are those of the profile). Ctrl-C ends the search:
-    the best plan so far is returned, with a warning and ``stopped`` among the parameters. numba makes it faster and
-    changes nothing else, nor do more processors. No optimum is promised.
+    load, shape and border (:mod:`gridgis.plan.sharing.trees`; the weights are those of the profile). Ctrl-C ends the
+    search: the best plan so far is returned, with a warning and ``stopped`` among the parameters. numba makes it faster
+    and changes nothing else, nor do more processors. No optimum is promised.
 
     ``bound_off_norm`` is known before the search: one for each block that is too heavy alone, for each connected piece
     of ground whose load fits no number of grids (without heavy blocks), and for each locked grid that is off. No plan

@@ -10,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gridgis.errors import PlanError, SchemaError
-from gridgis.plan.network import Ints, Shapes
-from gridgis.plan.norms import Norms, kind_of, norms_of
-from gridgis.plan.numbering import names_of
-from gridgis.plan.outcome import drawn, groups_of, summary_of
+from gridgis.plan.faces.network import Ints, Shapes
 from gridgis.plan.partition import (
     Plan,
     checked_stay,
@@ -23,9 +20,12 @@ from gridgis.plan.partition import (
     warn_if,
     with_bars,
 )
-from gridgis.plan.possible import Ground, Outlook, Table, grounds_of, outlook_of
-from gridgis.plan.previous import moved
-from gridgis.plan.shares import Progress, Search, share_all
+from gridgis.plan.sharing.norms import Norms, kind_of, norms_of
+from gridgis.plan.sharing.numbering import names_of
+from gridgis.plan.sharing.outcome import drawn, groups_of, summary_of
+from gridgis.plan.sharing.possible import Ground, Outlook, Table, grounds_of, outlook_of
+from gridgis.plan.sharing.previous import moved
+from gridgis.plan.sharing.shares import Progress, Search, share_all
 from gridgis.plan.units import unique_codes
 from gridgis.profile import Norm, Profile
 from gridgis.schema import codes_as_text

@@ -13,17 +13,17 @@ import shapely
 from gridgis.crs import require_crs
 from gridgis.errors import SHOWN_IDS, InputError, SchemaError
 from gridgis.locate import GridLocator
-from gridgis.plan.contested import NOBODY, Contested, Given, Place, find_contested, rematched
-from gridgis.plan.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of
-from gridgis.plan.levels import nesting, parent_column, read_levels
-from gridgis.plan.long_gaps import shared_gaps
-from gridgis.plan.mending_log import Transfer, mending_log
-from gridgis.plan.polygons import ground_of
-from gridgis.plan.rebuild import rebuilt
-from gridgis.plan.receivers import STAYS, Policy, Receiver, receivers_of
-from gridgis.plan.ruler import Bools, Floats, Ruler, widths
-from gridgis.plan.segments import Ints, parts_of
-from gridgis.plan.tiling import Matching, Objects, match, tiling_faults, union_of
+from gridgis.plan.checking.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of
+from gridgis.plan.checking.levels import nesting, parent_column, read_levels
+from gridgis.plan.checking.polygons import ground_of
+from gridgis.plan.checking.ruler import Bools, Floats, Ruler, widths
+from gridgis.plan.checking.segments import Ints, parts_of
+from gridgis.plan.checking.tiling import Matching, Objects, match, tiling_faults, union_of
+from gridgis.plan.mending.contested import NOBODY, Contested, Given, Place, find_contested, rematched
+from gridgis.plan.mending.long_gaps import shared_gaps
+from gridgis.plan.mending.mending_log import Transfer, mending_log
+from gridgis.plan.mending.rebuild import rebuilt
+from gridgis.plan.mending.receivers import STAYS, Policy, Receiver, receivers_of
 from gridgis.plan.validate import validate
 from gridgis.schema import codes_as_text
 
@@ -79,7 +79,7 @@ def repair(
         The column with each grid's code. None, or a missing column "code", numbers the rows from 1.
     parents : GeoDataFrame, optional
         The next level above. Children are cut along their parents' borders, and ground goes to children of its parent
-        only. How a child's parent is known: see :func:`gridgis.plan.levels.nesting_faults`.
+        only. How a child's parent is known: see :func:`gridgis.plan.checking.levels.nesting_faults`.
     parent : str, optional
         The column in which the grids name their parent; by default "parent" where it is filled in.
     level_name : str, optional
@@ -111,7 +111,7 @@ def repair(
     -------
     Repaired
         grids: the same rows in the same order, all columns as they were, in the same CRS. log: one row for each grid
-        that changed, see :func:`gridgis.plan.mending_log.mending_log`. left: the defects that remain, as
+        that changed, see :func:`gridgis.plan.mending.mending_log.mending_log`. left: the defects that remain, as
         :func:`~gridgis.plan.validate.validate` gives them. moved: house, from, to; None without houses.
 
     Raises

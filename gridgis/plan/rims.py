@@ -10,8 +10,8 @@ import pyproj
 import shapely
 
 from gridgis.locate import GridLocator
-from gridgis.plan import network
-from gridgis.plan.network import Floats, Ints, Lines, Shapes
+from gridgis.plan.faces import network
+from gridgis.plan.faces.network import Floats, Ints, Lines, Shapes
 from gridgis.schema import BARRIER_CLASSES
 
 #: A border belongs to a barrier that runs beside it within this distance, metres, and turns off by no more than 30°.

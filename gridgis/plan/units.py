@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gridgis import crs as crs_
 from gridgis.errors import GeometryError, InputError, PlanError, SchemaError
-from gridgis.plan.network import Floats, Ints, Shapes, flatten
-from gridgis.plan.polygons import no_polygon
+from gridgis.plan.checking.polygons import no_polygon
+from gridgis.plan.faces.network import Floats, Ints, Shapes, flatten
 from gridgis.schema import check_key, codes_as_text, ids_of
 
 #: Units may stick out of the boundary, overlap or leave ground free in places that are smaller (m²) or narrower

@@ -12,15 +12,15 @@ import pyproj
 
 from gridgis.crs import require_crs
 from gridgis.errors import InputError, SchemaError
-from gridgis.plan.defects import as_records, defects_of
-from gridgis.plan.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of, row_faults
-from gridgis.plan.levels import nesting_faults, parent_column, read_levels
-from gridgis.plan.lines import SEAM_PARAMETERS, Lines, lines_of
-from gridgis.plan.overlays import INSET, misfit, overlay_faults
-from gridgis.plan.polygons import ground_of
-from gridgis.plan.ruler import NOISE_M, Ruler
-from gridgis.plan.seams import SEAM_M
-from gridgis.plan.tiling import INLET_COMPACTNESS, Fault, Matching, match, tiling_faults, union_of
+from gridgis.plan.checking.defects import as_records, defects_of
+from gridgis.plan.checking.layers import SLIVER_COMPACTNESS, SLIVER_M, Layer, layer_of, row_faults
+from gridgis.plan.checking.levels import nesting_faults, parent_column, read_levels
+from gridgis.plan.checking.lines import SEAM_PARAMETERS, Lines, lines_of
+from gridgis.plan.checking.overlays import INSET, misfit, overlay_faults
+from gridgis.plan.checking.polygons import ground_of
+from gridgis.plan.checking.ruler import NOISE_M, Ruler
+from gridgis.plan.checking.seams import SEAM_M
+from gridgis.plan.checking.tiling import INLET_COMPACTNESS, Fault, Matching, match, tiling_faults, union_of
 from gridgis.schema import DEFECT_KINDS
 
 #: What the grids and the segments are called where levels are told apart.
@@ -84,14 +84,14 @@ def validate(
         The column with each grid's code. None, or a missing column "code", numbers the rows from 1.
     parent : str, optional
         The column in which children name their parent; by default "parent" where it is filled in. Without one, see
-        :func:`gridgis.plan.levels.nesting_faults`.
+        :func:`gridgis.plan.checking.levels.nesting_faults`.
     mode : {"partition", "overlay"}
         Overlay: the areas may overlap each other; what they leave out of the ground (`boundary`, else the union of
         `base`), and what they have beyond it, is reported.
     base : GeoDataFrame, optional
         The grids under an overlay, for the misfit table. Invalid rows are mended for it, empty ones left out.
     segments, streets : GeoDataFrame, optional
-        Lines, see :func:`gridgis.plan.seams.seam_faults`: segments by code, kind and name; streets by class.
+        Lines, see :func:`gridgis.plan.checking.seams.seam_faults`: segments by code, kind and name; streets by class.
     holes : GeoDataFrame, optional
         Ground that nobody has to cover (a lake, an enclave): missing ground is reported only beyond it.
     min_area : float
@@ -114,7 +114,7 @@ def validate(
         errors first. Codes are sorted, but for `contained` (the inner grid first), `unmatched_edge` (the grid that
         lacks the vertex first) and `nesting` (the child, its own parent, the parent whose ground it takes).
         ``.attrs`` holds "checked" (rows of `grids`), "parameters", "levels" (of each level, and of each pair as
-        "child < parent": valid, checked, counts) and "misfit" (see :func:`gridgis.plan.overlays.misfit`).
+        "child < parent": valid, checked, counts) and "misfit" (see :func:`gridgis.plan.checking.overlays.misfit`).
 
     Raises
     ------
@@ -135,12 +135,12 @@ def validate(
     Notes
     -----
     Matching runs in the coordinates as given, exactly; areas are measured in :func:`gridgis.crs.metric_crs`. Places
-    within a micrometre are one (:data:`~gridgis.plan.ruler.NOISE_M`), so a vertex on a lon/lat edge is on it.
+    within a micrometre are one (:data:`~gridgis.plan.checking.ruler.NOISE_M`), so a vertex on a lon/lat edge is on it.
     The kinds: overlap, contained, duplicate (between grids); gap (enclosed by grids), uncovered (along the boundary),
     outside; invalid_ring, empty, duplicate_code, missing_code, nesting; and the warnings multipart, sliver (see
-    :data:`~gridgis.plan.layers.SLIVER_M`) and unmatched_edge. A larger tolerance never reports a defect that a smaller
-    one does not. A defect with no area (a vertex, a code, a seam) is reported whatever the tolerances are. Widths may
-    come out up to 8 % low.
+    :data:`~gridgis.plan.checking.layers.SLIVER_M`) and unmatched_edge. A larger tolerance never reports a defect that a
+    smaller one does not. A defect with no area (a vertex, a code, a seam) is reported whatever the tolerances are.
+    Widths may come out up to 8 % low.
 
     Examples
     --------

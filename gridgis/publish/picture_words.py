@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from gridgis.plan.network import Lines, Shapes
+from gridgis.plan.faces.network import Lines, Shapes
 from gridgis.schema import BARRIER_CLASSES, codes_as_text
 
 if TYPE_CHECKING:

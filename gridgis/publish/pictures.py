@@ -17,7 +17,7 @@ import shapely
 
 from gridgis import crs as crs_
 from gridgis.errors import InputError, SchemaError
-from gridgis.plan.network import Floats, Ints, Lines, Shapes, barrier_lines, rim_segments
+from gridgis.plan.faces.network import Floats, Ints, Lines, Shapes, barrier_lines, rim_segments
 from gridgis.publish.picture_words import (
     HALO,
     INK,

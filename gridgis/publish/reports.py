@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
+from gridgis.chinese import in_chinese
 from gridgis.publish import words
 from gridgis.publish.plates import draw_plate
 
@@ -81,7 +82,7 @@ def build_report(
         coverage=None if coverage is None else _coverage(coverage),
         patrols=None if patrols is None else _patrols(patrols),
         rules=None if rules is None else _rules(rules),
-        notes=list(notes),
+        notes=[(in_chinese(note) or note, note if in_chinese(note) else "") for note in notes],
         sources=list(sources),
     )
     return page + "\n"

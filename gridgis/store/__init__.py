@@ -131,7 +131,7 @@ class Store:
         """
         if table in audit.LOOKED:
             raise StoreError("rows of residents are not read without saying who looks and what for", source=self.name,
-                             found=table, remedy="Read them with gridgis.store.personal.Personal.")  # fmt: skip
+                             found=repr(table), remedy="Read them with gridgis.store.personal.Personal.")  # fmt: skip
         return self.ask(lambda connection: read_table(connection, table, self.name))
 
     def tables(self) -> dict[str, int]:

@@ -183,7 +183,7 @@ class Users:
     def _change(self, name: str, what: str, new: dict[str, Any], *, leaves: bool = False) -> None:
         """Change a user; with `leaves` it is no active administrator afterwards, so another one has to be there."""
         with self._changing() as connection:
-            found = _found(connection, name, self._store.name)
+            found = _user_row(connection, name, self._store.name)
             old = User._make(found[1:])
             if leaves and old.active and old.role == ADMINISTRATOR:
                 self._another(connection, name)
@@ -234,9 +234,12 @@ def _bound(role: str, staff: str | None, unit: str | None) -> dict[str, str | No
     given = {"staff": staff or None, "unit": unit or None}
     needed = BOUND_TO.get(role)
     for key, value in given.items():
-        if (key == needed) != (value is not None):
-            said = f"the role {role} {'needs' if key == needed else 'has no'} {key}"
-            raise InputError(said, wanted=", ".join(f"{r}: {b}" for r, b in BOUND_TO.items()))
+        if (key == needed) == (value is not None):
+            continue
+        told = ", ".join(f"{one}: {what}" for one, what in BOUND_TO.items())
+        if key == needed:
+            raise InputError(f"the role {role} needs {key}", wanted=told)
+        raise InputError(f"the role {role} has no {key}", wanted=told)
     return given
 
 
@@ -246,7 +249,7 @@ def _no_identity(**texts: str | None) -> None:
             raise InputError("nobody is kept by an identity number", found=f"one in {key}", wanted="another name or id")
 
 
-def _found(connection: Connection, name: str, source: str) -> Row[Any]:
+def _user_row(connection: Connection, name: str, source: str) -> Row[Any]:
     row = connection.execute(select(_USER.c.id, *_SEEN).where(_USER.c.name == name)).one_or_none()
     if row is None:
         raise NotFoundError("there is no such user", source=source, found=repr(name))

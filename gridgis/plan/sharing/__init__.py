@@ -1,0 +1,1 @@
+"""What a partition is made of: the graph of blocks, what is possible, the search, and its outcome."""
