@@ -16,6 +16,7 @@ import pytest
 import shapely
 from pandas.testing import assert_frame_equal
 from postgres import Server
+from stored import everything
 from test_store_plans import plan
 
 from gridgis.errors import StoreError
@@ -49,7 +50,7 @@ def filled(where: str) -> dict[str, pd.DataFrame]:
         first = plans.add(plan(), title="甲", by="planner")
         plans.publish(first, by="boss", on=date(2026, 5, 1))
         plans.add(plan(), title="乙", by="planner", based_on=first)
-        return {name: store.load(name) for name in TABLES}
+        return {name: everything(store, name) for name in TABLES}
 
 
 def assert_holds(where: str, wanted: dict[str, pd.DataFrame]) -> None:
@@ -58,7 +59,7 @@ def assert_holds(where: str, wanted: dict[str, pd.DataFrame]) -> None:
         assert store.revision() == 2  # saved once, published once
         assert [(v.title, v.state) for v in Plans(store).listed()] == [("乙", "draft"), ("甲", "published")]
         for name, frame in wanted.items():
-            assert_frame_equal(store.load(name), frame)
+            assert_frame_equal(everything(store, name), frame)
 
 
 @contextmanager
