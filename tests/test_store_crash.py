@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import psycopg
 import pytest
-from crash import JOBS, strike
+from crash import strike
+from crash_jobs import JOBS, Databases, Files
 from postgres import Server
 from sqlalchemy import Connection, event, text
 
@@ -22,22 +23,14 @@ from gridgis.store.merging import Part, merge
 @pytest.mark.parametrize("kind", ["file", "postgis"])
 @pytest.mark.parametrize("job", JOBS)
 def test_kill_loses_nothing_and_leaves_nothing_half_done(
-    job: str, kind: str, tmp_path: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    job: str, kind: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def places() -> Iterator[str]:
-        if kind == "file":
-            path = tmp_path / "place.gpkg"
-            yield str(path)
-            for beside in tmp_path.glob("place.gpkg*"):
-                beside.unlink()
-            return
-        server: Server = request.getfixturevalue("postgres")
-        with server.database() as address:
-            yield address
-
+    places = Files() if kind == "file" else Databases(request.getfixturevalue("postgres"))
     counted = strike(job, kind, places, moments=3)
     with capsys.disabled():
         print(f"\n{counted}", end="")
+    assert counted.faults == []
+    assert counted.found["half"] == 0
     assert counted.kills == sum(counted.found.values()) == 3
 
 
