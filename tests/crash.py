@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from crash_jobs import JOBS, Case, Databases, Files, Marks, Places
+from crash_jobs import FILLING, JOBS, Case, Databases, Files, Marks, Places, fill, filled
 from postgres import Server, programs, server
 
 from gridgis.errors import GridgisError, StoreError
@@ -163,11 +164,14 @@ def strike(job: str, kind: str, places: Places, moments: int, seed: int = 0) -> 
     with tempfile.TemporaryDirectory() as name, places.fresh(Path(name)) as where:
         made = Case(job, where, Path(name), places)
         made.prepare()
-        for _ in range(2):  # the first one finds cold files
+        quiet = []
+        for _ in range(3):
             with _copied(made) as case:
-                usual = struck(case, None).marks
-                assert list(usual) == list(ORDER), f"the job says {list(usual)}"
+                quiet.append(struck(case, None).marks)
+                assert list(quiet[-1]) == list(ORDER), f"the job says {list(quiet[-1])}"
                 assert case.look() == "new"
+        # The quickest: the first finds cold files, and others work on the machine.
+        usual = min(quiet, key=lambda marks: marks["d"] - marks["b"])
         counted.usual = usual
         for moment in range(moments):
             # A few moments take the stages that matter first: amid the writing, in the commit, after it.
@@ -221,6 +225,21 @@ def strike_server(job: str, running: Server, moments: int, seed: int = 0) -> Cou
     return counted
 
 
+def fill_disks() -> None:
+    """Each job in a file on a disk of 8 MB that has room for a part of it only; for an administrator, who may mount."""
+    for job in FILLING:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", name], check=True)
+            try:
+                case = Case(job, str(folder / "place.gpkg"), folder, Files())
+                case.prepare()
+                said = fill(case, filled(folder, 45_000))
+                print(f"{job:8} file     on a full disk: old state whole, done again with room; {said}", flush=True)
+            finally:
+                subprocess.run(["umount", name], check=True)
+
+
 def _settle(where: str) -> None:
     """Let the server notice that its client is gone."""
     import psycopg
@@ -245,14 +264,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--job", choices=(*JOBS, "server"), action="append", help="only this one; may be repeated")
+    parser.add_argument(
+        "--job", choices=(*JOBS, "server", "disk"), action="append", help="only this one; may be repeated"
+    )
     parser.add_argument("--kind", choices=("file", "postgis"), action="append", help="only on this database")
     asked = parser.parse_args()
     found = programs()
     if found is None:
         print("no PostgreSQL server is installed (make system installs one)", file=sys.stderr)
         return 1
-    jobs, kinds = asked.job or [*JOBS, "server"], asked.kind or ["file", "postgis"]
+    jobs, kinds = asked.job or [*JOBS, "server", "disk"], asked.kind or ["file", "postgis"]
     half = 0
 
     def told(counted: Count) -> None:
@@ -269,6 +290,11 @@ def main() -> int:
         with server(found, durable=True) as running:
             for job in ("load", "publish"):
                 told(strike_server(job, running, max(3, asked.moments // 5), asked.seed))
+    if "disk" in jobs:
+        if os.geteuid() == 0:
+            fill_disks()
+        else:
+            print("the full disk is left out: only an administrator may mount one")
     return 1 if half else 0
 
 

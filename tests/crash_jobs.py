@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +18,7 @@ from postgres import Server
 from sqlalchemy import Engine, event, func, inspect, select
 from sqlalchemy.engine.default import DefaultDialect
 
+from gridgis.errors import GridgisError
 from gridgis.files import write
 from gridgis.loading import load_files
 from gridgis.plan.partition import Plan, partition
@@ -29,6 +31,8 @@ from gridgis.store.moving import backup, restore
 from gridgis.store.plans import Plans
 
 JOBS = ("load", "publish", "migrate", "backup")
+#: What needs room on a disk.
+FILLING = ("load", "publish", "backup", "restore")
 BEFORE, AFTER = 40, 2_000
 _DAY = date(2026, 5, 1)
 _AUDIT = Base.metadata.tables["audit"]
@@ -203,6 +207,28 @@ class Case:
         assert found, "the backup holds neither the one nor the other"
         return found[0]
 
+    # --- restore ------------------------------------------------------------------------------------------------------
+
+    def _prepare_restore(self) -> None:
+        """A backup, and an empty place to bring it back to."""
+        source = self.folder / "source.gpkg"
+        other = Case("load", str(source), self.folder, self.places)
+        other.prepare()
+        other.run()
+        held = backup(source, self.file)
+        source.unlink()
+        (self.folder / "held.json").write_text(json.dumps({"new": held}), "utf-8")
+
+    def _run_restore(self) -> object:
+        return restore(self.file, self.where)
+
+    def _look_restore(self) -> str:
+        if not Path(self.where).exists():
+            return "old"
+        known = json.loads((self.folder / "held.json").read_text("utf-8"))["new"]
+        assert check(self.where) == ({name: Digest(*found) for name, found in known.items()}, [])
+        return "new"
+
     def left(self) -> int:
         """Temporary files beside the backup."""
         return len(list(self.folder.glob(".gridgis-*")))
@@ -220,6 +246,48 @@ def _plan() -> Plan:
     shapes = shapely.transform(shapes, lambda xy: np.round(np.array([116.0, 40.0]) + xy * 1e-3, 7))
     codes = [f"b{i}{j}" for i, j in zip(x, y, strict=True)]
     return partition(gpd.GeoDataFrame({"code": codes, "unit": "U", "households": 150}, geometry=shapes, crs=4326), 300)
+
+
+@contextmanager
+def limited(size: int) -> Iterator[None]:
+    """No file grows beyond so many bytes: not of this process, and not of those that it starts."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def filled(folder: Path, free: int) -> Iterator[None]:
+    """Only so many bytes are free on the disk that a folder is on: a small one."""
+    ballast = folder / "ballast"
+    there = shutil.disk_usage(folder).free - free
+    ballast.write_bytes(b"\0" * max(there, 0))
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+def fill(case: Case, full: AbstractContextManager[None]) -> str:
+    """Do a job where there is no room, and again where there is; what was said. The old state must stay whole."""
+    names = {path.name for path in case.folder.iterdir()} | {"place.gpkg-wal", "place.gpkg-shm"}
+    try:
+        with full:
+            case.run()
+    except GridgisError as error:
+        said = str(error)
+    else:
+        raise AssertionError("there was room for it")
+    left = {path.name for path in case.folder.iterdir()} - names
+    assert not left, f"left behind: {left}"
+    assert case.look() == "old"
+    case.run()
+    assert case.look() == "new"
+    assert check(case.where)[1] == []
+    return said
 
 
 class Marks:

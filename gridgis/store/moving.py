@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -60,21 +60,11 @@ def _moved(
 ) -> dict[str, Digest]:
     """Copy a store; with `told`, only if it holds just that."""
     new = there.path is not None and not there.path.exists()
-    origin, target = _opened(place_of(source)), _empty(there)
+    origin, target = _opened(place_of(source)), engine_of(there)
     try:
+        _make_empty(there, target)
         with origin.connect() as reading, target.begin() as writing:
-            _at_one_moment(reading)
-            _references_later(writing)
-            sent = {table.name: _send(reading, writing, table, progress) for table in tables()}
-            _count_on(writing)
-            if told is not None:
-                _same(sent, told, there)
-            arrived = digests(writing)
-            wrong = sorted(name for name in sent if sent[name] != arrived[name])
-            if wrong:
-                raise StoreError("what arrived is not what was sent", source=there.name,
-                                 found=f"other content in {', '.join(wrong)}",
-                                 remedy="Nothing was kept. Try again; check the disk.")  # fmt: skip
+            arrived = _send_all(reading, writing, there, progress, told)
     except BaseException as error:
         target.dispose()
         if new and there.path is not None:
@@ -86,6 +76,24 @@ def _moved(
     finally:
         origin.dispose()
         target.dispose()
+    return arrived
+
+
+def _send_all(
+    reading: Connection, writing: Connection, there: Place, progress: Progress | None, told: Mapping[str, Digest] | None
+) -> dict[str, Digest]:
+    _at_one_moment(reading)
+    _references_later(writing)
+    sent = {table.name: _send(reading, writing, table, progress) for table in tables()}
+    _count_on(writing)
+    if told is not None:
+        _same(sent, told, there)
+    arrived = digests(writing)
+    wrong = sorted(name for name in sent if sent[name] != arrived[name])
+    if wrong:
+        raise StoreError("what arrived is not what was sent", source=there.name,
+                         found=f"other content in {', '.join(wrong)}",
+                         remedy="Nothing was kept. Try again; check the disk.")  # fmt: skip
     return arrived
 
 
@@ -278,7 +286,7 @@ def _count_on(connection: Connection) -> None:
             connection.execute(select(func.setval(counter, highest)))
 
 
-def _opened(place: Place) -> Any:
+def _opened(place: Place) -> Engine:
     """An engine of a store that is there."""
     engine = engine_of(place)
     if upgrades.state(place, engine) == "empty":
@@ -287,19 +295,16 @@ def _opened(place: Place) -> Any:
     return engine
 
 
-def _empty(place: Place) -> Any:
-    """An engine of an empty store, made where there is none."""
-    engine = engine_of(place)
+def _make_empty(place: Place, engine: Engine) -> None:
+    """See that a store is empty; make it where there is none."""
     if upgrades.state(place, engine) == "empty":
         upgrades.upgrade(engine)
-        return engine
+        return
     with engine.connect() as connection:
         counts = [connection.execute(select(func.count()).select_from(t)).scalar_one() for t in tables()]
         used = connection.execute(select(func.sum(Revision.number))).scalar_one()
     if used or sum(counts) > _BORN:
-        engine.dispose()
         raise _not_empty(place)
-    return engine
 
 
 def _not_empty(place: Place) -> StoreError:
