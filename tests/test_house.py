@@ -107,7 +107,8 @@ def test_messages_of_raised_errors_are_not_empty() -> None:
 PUT_TOGETHER = {
     "geopackage.py": {"APPLICATION_ID", "USER_VERSION", "name", "listed"}, "engines.py": {"pragma"},
     "moving.py": {"VERSION_TABLE"}, "writing.py": {"quoted", "index"}, "copying.py": {"sql.SQL"},
-    "0002_geopackage.py": {"column", "format(column)", "name"}, "0004_plans.py": {"name", "when", "condition", "message", "body"}, "0006_organisations.py": {"name"},
+    "0002_geopackage.py": {"column", "format(column)", "name"},
+    "0004_plans.py": {"name", "when", "condition", "message", "body"}, "0006_organisations.py": {"name"},
 }  # fmt: skip
 SENDING = ("text", "execute", "executemany", "executescript", "exec_driver_sql", "SQL", "literal_column", "copy")
 
