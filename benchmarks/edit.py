@@ -164,14 +164,30 @@ def edits(start: Draft, rng: np.random.Generator) -> None:
     refused = timed_refusals(start, rng)
     print(f"{'an edit that is refused':40} median {statistics.median(refused) * 1000:6.1f} ms   "
           f"worst {max(refused) * 1000:6.1f} ms   {len(refused)} runs   {told(max(refused), EDIT_S)}")  # fmt: skip
+    lopsided, pair = uneven(start)
     begin = time.process_time()
-    codes = sorted(start.grids)[:2]
-    try:
-        moved = edit.rebalance(start, codes).change.households_moved
-    except EditError as error:
-        moved = str(error)
+    moved = edit.rebalance(lopsided, pair).change.households_moved
     spent = time.process_time() - begin
-    print(f"{'rebalance two grids (a search, no limit)':40} {spent * 1000:6.0f} ms   moved {moved}")
+    print(f"{'rebalance two grids (a search, no limit)':40} {spent * 1000:6.0f} ms   "
+          f"{' and '.join(loads(lopsided, pair))} households, {moved:.0f} moved")  # fmt: skip
+
+
+def uneven(start: Draft) -> tuple[Draft, list[str]]:
+    """Two neighbouring grids after four blocks of one went to the other."""
+    pair, draft, moved = sorted(start.grids)[:2], start, 0
+    for code in sorted(start.blocks):
+        if draft.blocks[code].grid == pair[0] and moved < 4:
+            try:
+                draft = edit.assign(draft, [code], pair[1]).draft
+            except EditError:
+                continue
+            moved += 1
+    return draft, pair
+
+
+def loads(draft: Draft, codes: list[str]) -> list[str]:
+    """Households of grids."""
+    return [f"{sum(b.households for b in draft.blocks.values() if b.grid == code):.0f}" for code in codes]
 
 
 def timed_refusals(start: Draft, rng: np.random.Generator) -> list[float]:
