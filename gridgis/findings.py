@@ -25,7 +25,10 @@ Frames = dict[str, Any]
 
 #: What is found of tracks, and of the rules they are judged by; all None without tracks.
 LISTS = ("visits", "overdue", "lights", "scores", "board_faults")
-WALKED = ("fixes", "patrols", "coverage", "suspicions", "stays", "datums", "rules", *LISTS)
+WALKED = (
+    "fixes", "patrols", "coverage", "suspicions", "stays", "datums", "set_aside", "holes", "heat", "covered", "rules",
+    *LISTS,
+)  # fmt: skip
 _JUDGED_BY = (
     "staff", "postings", "leave", "weather", "sites", "visits", "houses", "buildings", "compounds", "segments",
     "responsibility_blocks", "boards", "matters", "units", "defects",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,15 +27,13 @@ from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.shift import warn_of_shift
 from gridgis.compliance import coverage_marks, windows
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.files import read, read_osm, read_sites, read_tracks, write, write_layers, write_text
+from gridgis.files import read, read_osm, read_sites, stream_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
 from gridgis.findings import LISTS, WALKED, judge
-from gridgis.patrol.coverage import patrol_coverage
-from gridgis.patrol.datum import likely_datums, warn_of_datums
-from gridgis.patrol.stays import stay_points
-from gridgis.patrol.suspicions import suspicions
-from gridgis.patrol.tracks import clean_tracks, patrols
+from gridgis.patrol.batches import Walked, patrol_batches
+from gridgis.patrol.datum import warn_of_datums
+from gridgis.patrol.heat import Heats
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
 from gridgis.plan.partition import Plan, partition
@@ -133,7 +131,7 @@ def read_inputs(project: Project, profile: Profile) -> Frames:
     if tables["staff"] is not None:
         tables["staff"] = embed_photos(tables["staff"], Path(inputs["staff"][0]).parent)
     if "tracks" in inputs:
-        tables["tracks"] = read_tracks([Path(spec) for spec in inputs["tracks"]], datum=datum.get("tracks"))
+        tables["tracks"] = stream_tracks([Path(spec) for spec in inputs["tracks"]], datum=datum.get("tracks"))
     if tables["houses"] is None and tables["buildings"] is not None:
         tables["buildings"] = estimate_households(_inside(tables["buildings"], tables["boundary"]), profile)
         tables["houses"] = _inside(houses_of_buildings(tables["buildings"]), tables["boundary"])
@@ -209,15 +207,17 @@ def check_patrols(
     start: date | None = None,
     end: date | None = None,
     datum: str | None = None,
+    extras: Collection[str] = (),
 ) -> Frames:
     """Cleaned fixes, patrols, patrol coverage, rules kept or missed, and what goes with them; all None without tracks.
 
     Parameters
     ----------
     tables : dict
-        ``tracks``; and ``staff``, ``postings``, ``leave``, ``weather``, ``buildings``, ``water`` and the other tables
-        that rules are checked against, ``chain_counts`` (of the chain) and ``settings`` (of the boards). None, or no
-        such key, where not given.
+        ``tracks`` (fixes as read, or portions of them as :func:`gridgis.files.stream_tracks` yields them, which may be
+        more than the memory holds); and ``staff``, ``postings``, ``leave``, ``weather``, ``buildings``, ``water`` and
+        the other tables that rules are checked against, ``chain_counts`` (of the chain) and ``settings`` (of the
+        boards). None, or no such key, where not given.
     grids : GeoDataFrame
     profile : Profile
         Its parameters hold the sight width and the ground that counts.
@@ -225,40 +225,62 @@ def check_patrols(
         First and last local day that counts; by default all days of the tracks.
     datum : str, optional
         With which the tracks were read; who seems to have another is warned of.
+    extras : collection of {"holes", "heat", "covered"}
+        What else to find: the ground that nobody saw, on how many days each piece was seen, and by whom.
 
     Returns
     -------
     dict
-        The keys of :data:`gridgis.findings.WALKED`.
+        The keys of :data:`gridgis.findings.WALKED`; `fixes` as of :func:`gridgis.patrol.batches.patrol_batches`.
     """
     if tables["tracks"] is None:
         return dict.fromkeys(WALKED)
-    parameters, blocked = profile.parameters, obstacles(tables, grids)
-    fixes = clean_tracks(tables["tracks"], parameters)
-    walks = patrols(fixes, grids, tables["postings"], parameters)
-    walks = walks[(walks["date"] >= pd.Timestamp(start or date.min)) & (walks["date"] <= pd.Timestamp(end or date.max))]
+    heats = Heats(grids, tables["postings"], profile.parameters) if {"heat", "covered"} & set(extras) else None
+    found = _walk(tables, grids, profile, start, end, datum, "holes" in extras, heats)
+    days = pd.Timestamp(start or date.min), pd.Timestamp(end or date.max)
+    walks = found.patrols[found.patrols["date"].between(*days)]
     if walks.empty:
-        raise InputError("there is no patrol in the days asked for", found=_days_of(fixes), wanted=f"{start} to {end}")
-    coverage = patrol_coverage(
-        fixes,
+        raise InputError("there is no patrol in the days asked for", found=_days_of(found), wanted=f"{start} to {end}")
+    warn_of_datums(found.datums)
+    walked = dict.fromkeys(WALKED) | found._asdict() | {"patrols": walks}
+    walked |= {name: _in_period(walked[name], start, end) for name in ("suspicions", "stays")}
+    if heats is not None:
+        span = {"obstacles": obstacles(tables, grids), "start": start, "end": end}
+        walked["heat"] = heats.heat(**span) if "heat" in extras else None
+        walked["covered"] = heats.covered(walks, **span) if "covered" in extras else None
+    return {**walked, **judge(walked, tables, grids, profile, start, end)}
+
+
+def _walk(
+    tables: Frames,
+    grids: gpd.GeoDataFrame,
+    profile: Profile,
+    start: date | None,
+    end: date | None,
+    datum: str | None,
+    with_holes: bool,
+    heats: Heats | None,
+) -> Walked:
+    """The tracks, portion by portion."""
+    parameters, tracks = profile.parameters, tables["tracks"]
+    return patrol_batches(
+        [tracks] if isinstance(tracks, pd.DataFrame) else tracks,
         grids,
+        tables["postings"],
         sight=parameters.sight_m,
         days=sorted({1, *windows(profile)}),  # every length of window that a rule asks for
-        obstacles=blocked,
+        obstacles=obstacles(tables, grids),
         streets=tables.get("streets", tables.get("barriers")),
         buildings=tables["buildings"],
         start=start,
         end=end,
+        shares=coverage_marks(profile),
+        visits=tables.get("visits"),
+        read_as=datum or "wgs84",
+        with_holes=with_holes,
         parameters=parameters,
-        marks=coverage_marks(profile),
+        keep=None if heats is None else heats.add,
     )
-    datums = likely_datums(fixes, grids, tables["postings"], read_as=datum or "wgs84", parameters=parameters)
-    warn_of_datums(datums)
-    odd = _in_period(suspicions(fixes, parameters=parameters), start, end)
-    stays = _in_period(stay_points(fixes, tables["postings"], parameters=parameters), start, end)
-    walked = {"fixes": fixes, "patrols": walks, "coverage": coverage}
-    walked |= {"suspicions": odd, "stays": stays, "datums": datums}
-    return {**walked, **judge(walked, tables, grids, profile, start, end)}
 
 
 def _in_period(frame: pd.DataFrame, start: date | None, end: date | None) -> pd.DataFrame:
@@ -280,8 +302,9 @@ def obstacles(tables: Frames, grids: gpd.GeoDataFrame) -> gpd.GeoDataFrame | Non
     return gpd.GeoDataFrame(geometry=shapes)
 
 
-def _days_of(fixes: pd.DataFrame) -> str:
-    return f"{fixes['date'].min():%Y-%m-%d} to {fixes['date'].max():%Y-%m-%d}"
+def _days_of(found: Walked) -> str:
+    dates = found.patrols["date"]
+    return f"{dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}" if len(dates) else "none"
 
 
 def patrol_document(walked: Frames, parameters: Mapping[str, Any]) -> dict[str, Any]:

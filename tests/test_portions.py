@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,15 +13,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import shapely
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from walks import drift, grids_of, line, recorded, streets_of, walk
 
 from gridgis import crs
+from gridgis.compliance.passing import passed
 from gridgis.errors import GridgisWarning, InputError
-from gridgis.files import read_tracks, read_usable_tracks, stream_tracks
+from gridgis.files import read_tracks, stream_tracks
 from gridgis.files.track_sources import MOST_RATIO
-from gridgis.patrol.batches import patrol_batches
-from gridgis.patrol.coverage import patrol_coverage
+from gridgis.patrol.batches import Walked, patrol_batches
+from gridgis.patrol.coverage import holes, patrol_coverage
 from gridgis.patrol.datum import DATUM_COLUMNS, likely_datums, warn_of_datums
+from gridgis.patrol.heat import Heats
 from gridgis.patrol.rejects import rejected
 from gridgis.patrol.stays import STAY_COLUMNS, _stay_loop, stay_points
 from gridgis.patrol.suspicions import suspicions
@@ -29,6 +34,9 @@ from gridgis.profile import Parameters
 
 NOW = pd.Timestamp("2026-04-01T00:00Z")
 GRIDS = grids_of(A=shapely.box(0, 0, 300, 300), B=shapely.box(300, 0, 600, 300))
+#: The share of grid A on the second day: it has to be settled.
+MARK = 0.27927
+STAFFED = pd.DataFrame({"staff": [f"w{k}" for k in range(4)]})
 ROWS = "time,lon,lat\n2026-03-02T08:00:00Z,116,40\n"
 
 
@@ -107,13 +115,18 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path) -> Non
     (tmp_path / "a.gpx").write_text("<gpx>")
     (tmp_path / "b.csv").write_text(ROWS)
     (tmp_path / "c.zip").write_bytes(b"PK")
-    fixes, rejects = read_usable_tracks([tmp_path / name for name in ("a.gpx", "b.csv", "c.zip")])
-    assert fixes["staff"].tolist() == ["b"]
-    assert [Path(name).name for name in rejects["source"]] == ["a.gpx", "c.zip"]
-    assert rejects["reason"].str.contains("GPX is broken|archive cannot be read").all()
+    stream = stream_tracks([tmp_path / name for name in ("a.gpx", "b.csv", "c.zip")], pass_over=True)
+    for _ in range(2):
+        assert pd.concat(stream)["staff"].tolist() == ["b"]
+        assert [Path(name).name for name in stream.rejects["source"]] == ["a.gpx", "c.zip"]
+    assert stream.rejects["reason"].str.contains("GPX is broken|archive cannot be read").all()
+    with pytest.raises(InputError, match="archive cannot be read"):
+        list(stream_tracks([tmp_path / "b.csv", tmp_path / "c.zip"]))
     with pytest.raises(InputError, match="GPX is broken"):
-        read_usable_tracks([tmp_path / "a.gpx", tmp_path / "c.zip"])
-    assert len(read_usable_tracks(tmp_path / "b.csv")[1]) == 0
+        list(stream_tracks([tmp_path / "a.gpx", tmp_path / "c.zip"], pass_over=True))
+    stream = stream_tracks(tmp_path / "b.csv", pass_over=True)
+    assert len(pd.concat(stream)) == 1
+    assert len(stream.rejects) == 0
 
 
 def test_every_fix_and_patrol_that_is_not_used_has_a_row() -> None:
@@ -183,6 +196,83 @@ def test_portions_give_what_all_tracks_at_once_give(fixes: pd.DataFrame) -> None
         patrol_batches([portions[1], portions[1]], GRIDS, now=NOW)
     with pytest.raises(InputError, match="there are no tracks; found not one portion"):
         patrol_batches([], GRIDS)
+
+
+@pytest.fixture(scope="module")
+def at_once(
+    tmp_path_factory: pytest.TempPathFactory, fixes: pd.DataFrame
+) -> tuple[Walked, gpd.GeoDataFrame, pd.DataFrame]:
+    path = tmp_path_factory.mktemp("whole") / "t.parquet"
+    fixes.to_parquet(path)
+    return everything([read_tracks(path)])
+
+
+def everything(portions: Iterable[pd.DataFrame]) -> tuple[Walked, gpd.GeoDataFrame, pd.DataFrame]:
+    """What is found, the heat and who covered what; w4 is not on duty, and one share lies at its mark."""
+    postings = pd.DataFrame({"staff": [f"w{k}" for k in range(4)], "grid": ["A", "B", "A", "B"]})
+    visits = pd.DataFrame({"staff": ["w0"], "time": [pd.Timestamp("2026-03-02T08:10+08:00")]})
+    heats = Heats(GRIDS, postings, Parameters())
+    found = patrol_batches(
+        portions, GRIDS, postings, days=[1, 2], now=NOW, visits=visits, with_holes=True, shares=[MARK], keep=heats.add
+    )
+    return found, heats.heat(), heats.covered(found.patrols)
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.integers(50, 20_000), parts=st.integers(1, 5), group=st.integers(100, 8000), seed=st.integers(0, 99))
+def test_however_tracks_are_parted_the_same_is_found(
+    tmp_path_factory: pytest.TempPathFactory,
+    fixes: pd.DataFrame,
+    at_once: tuple[Walked, gpd.GeoDataFrame, pd.DataFrame],
+    rows: int,
+    parts: int,
+    group: int,
+    seed: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("parted")
+    file = np.random.default_rng(seed).integers(0, parts, len(fixes))
+    if seed % 3 == 0:
+        file[:] = np.sort(file)
+    for k in np.unique(file):
+        own = fixes[file == k]
+        if k % 2:
+            own.to_csv(folder / f"{k}.csv", index=False)
+        else:
+            ordered = own.sort_values("staff", kind="stable") if seed % 2 else own
+            table = pa.Table.from_pandas(ordered, preserve_index=False)
+            pq.write_table(table, folder / f"{k}.parquet", row_group_size=group)
+    stream = stream_tracks(folder, rows=rows)
+    assert pd.concat(stream)["staff"].value_counts().to_dict() == fixes["staff"].value_counts().to_dict()
+    found, heat, covered = everything(stream)
+    whole, heat_whole, covered_whole = at_once
+    for name in Walked._fields:
+        one, other = getattr(found, name), getattr(whole, name)
+        pd.testing.assert_frame_equal(pd.DataFrame(one), pd.DataFrame(other), rtol=1e-9, atol=1e-7, obj=name)
+    assert found.patrols.attrs["dropped"] == whole.patrols.attrs["dropped"]
+    pd.testing.assert_frame_equal(covered, covered_whole, rtol=1e-12)
+    pd.testing.assert_frame_equal(pd.DataFrame(heat), pd.DataFrame(heat_whole))
+
+
+def test_what_is_kept_of_portions_is_enough_for_what_is_asked_of_it(
+    fixes: pd.DataFrame, at_once: tuple[Walked, gpd.GeoDataFrame, pd.DataFrame]
+) -> None:
+    found, heat, covered = at_once
+    clean = clean_tracks(fixes)
+    assert len(found.fixes) < 0.5 * len(clean)
+    pd.testing.assert_frame_equal(passed(found.fixes, GRIDS, 5.0), passed(clean, GRIDS, 5.0))
+    moment = pd.Timestamp("2026-03-02T08:10+08:00")
+    about = [abs(f["time"] - moment) <= pd.Timedelta(minutes=5) for f in (found.fixes, clean)]
+    assert (found.fixes["staff"] == "w0")[about[0]].sum() == (clean["staff"] == "w0")[about[1]].sum() > 0
+    bounds = patrol_coverage(clean, GRIDS, days=[1, 2], marks=[MARK])
+    pd.testing.assert_frame_equal(found.coverage, bounds, rtol=1e-9)
+    assert (found.coverage["high"] - found.coverage["low"]).round(6).nunique() > 1  # one of them was settled
+    pd.testing.assert_frame_equal(pd.DataFrame(found.holes), pd.DataFrame(holes(clean, GRIDS)))
+    pd.testing.assert_frame_equal(found.stays, stay_points(clean, STAFFED))
+    assert set(covered["staff"]) == {"w0", "w1", "w2", "w3"}
+    inside = found.patrols.groupby(["grid", "staff"])["inside_m"].sum()
+    assert covered["metres"].sum() == pytest.approx(inside.sum())
+    areas = heat.groupby("grid")["area_m2"].sum()
+    assert areas.to_numpy() == pytest.approx([90_000, 90_000], rel=1e-6)
 
 
 # --- stays ------------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import pandas as pd
 
+from gridgis.chinese import in_chinese
 from gridgis.cli import options
 from gridgis.errors import name_ids
 
@@ -45,6 +46,8 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 @click.option("--from", "start", type=_DAY, help="起始日 first day")
 @click.option("--to", "end", type=_DAY, help="末日 last day")
 @click.option("--holes", type=click.Path(path_type=Path), help="未巡到的地块 the ground not walked, as polygons")
+@click.option("--heat", type=click.Path(path_type=Path), help="各处有几天看到 on how many days ground was seen")
+@click.option("--covered", type=click.Path(path_type=Path), help="谁走了哪里 who covered what")
 @click.option("--html", type=click.Path(path_type=Path), help="带图的内部网页 an internal page with maps")
 @options.output
 @options.as_json
@@ -66,6 +69,8 @@ def command(
     start: datetime | None,
     end: datetime | None,
     holes: Path | None,
+    heat: Path | None,
+    covered: Path | None,
     html: Path | None,
     sites: Sequence[str],
     boundary: str | None,
@@ -81,7 +86,7 @@ def command(
 
     Hours and kilometres inside the grid, the covered share, and each rule kept or missed.
     """
-    from gridgis.files import read_sites, read_usable_tracks, write, write_text
+    from gridgis.files import read_sites, stream_tracks, write, write_text
     from gridgis.patrol.rejects import REJECT_COLUMNS, rejected
     from gridgis.pipeline import check_patrols, check_tiling, patrol_document
     from gridgis.profile import Profile
@@ -97,23 +102,25 @@ def command(
         tables["defects"] = check_tiling(
             ground, options.read_place(boundary, "boundary", crs=crs), rules, tables["units"]
         )
-    tables["tracks"], unread = read_usable_tracks(
-        list(tracks), datum=datum, rename=options.renaming(renames), staff_from=staff_from
+    tables["tracks"] = stream_tracks(
+        list(tracks), datum=datum, rename=options.renaming(renames), staff_from=staff_from, pass_over=True
     )
     first, last = (None if day is None else day.date() for day in (start, end))
-    walked = check_patrols(tables, ground, rules, start=first, end=last, datum=datum)
+    layers = {"holes": holes, "heat": heat, "covered": covered}
+    extras = {name for name, path in layers.items() if path is not None} | ({"holes"} if html is not None else set())
+    walked = check_patrols(tables, ground, rules, start=first, end=last, datum=datum, extras=extras)
     lost = walked["patrols"] if tables["postings"] is not None else None
     judged = pd.DataFrame(walked["rules"].attrs["rejects"], columns=REJECT_COLUMNS)
-    rejects = pd.concat([rejected(walked["fixes"], lost, unread), judged], ignore_index=True).drop_duplicates()
-    missed = None
-    if holes is not None or html is not None:
-        missed = _holes(walked, tables, ground, rules, first, last)
+    rejects = pd.concat(
+        [rejected(walked["set_aside"], lost, tables["tracks"].rejects), judged], ignore_index=True
+    ).drop_duplicates()
     written = _write({**walked, "rejects": rejects}, output)
-    if holes is not None and missed is not None:
-        write(missed, holes)
-        written.append(holes)
+    for name, path in layers.items():
+        if path is not None:
+            write(walked[name], path)
+            written.append(path)
     if html is not None:
-        write_text(compliance_page(walked, ground, missed, rules, staff=tables["staff"]), html)
+        write_text(compliance_page(walked, ground, walked["holes"], rules, staff=tables["staff"]), html)
         written.append(html)
     if as_json:
         options.echo_json(patrol_document(walked, rules.parameters.as_dict()))
@@ -134,22 +141,6 @@ def _read_tables(files: dict[str, str | None], crs: str | None) -> dict[str, Any
     return {name: options.read_optional(files[name], table, crs=crs) for name, table in names.items()}
 
 
-def _holes(walked: dict[str, Any], tables: dict[str, Any], ground: Any, rules: Profile, first: Any, last: Any) -> Any:
-    from gridgis.patrol.coverage import holes
-    from gridgis.pipeline import obstacles
-
-    return holes(
-        walked["fixes"],
-        ground,
-        sight=rules.parameters.sight_m,
-        obstacles=obstacles(tables, ground),
-        streets=tables["streets"],
-        start=first,
-        end=last,
-        parameters=rules.parameters,
-    )
-
-
 def _write(walked: dict[str, Any], output: Path) -> list[Path]:
     """The covered shares where `output` says, and each other table that has rows beside it."""
     from gridgis.files import write
@@ -162,9 +153,25 @@ def _write(walked: dict[str, Any], output: Path) -> list[Path]:
         table = walked[name]
         if table is not None and len(table):
             path = output.with_name(f"{output.stem}.{name}{output.suffix}")
-            write(table, path)
+            write(_with_chinese(table), path)
             written.append(path)
     return written
+
+
+def _with_chinese(table: pd.DataFrame) -> pd.DataFrame:
+    """The Chinese words of reasons, details and suspicions in a column beside each."""
+    from gridgis.publish.rule_words import SUSPICIONS, reason_words
+
+    words: dict[str, Callable[[str], str]] = {}
+    for name in ("reason", "detail"):
+        words[name] = lambda said: in_chinese(said) or reason_words(said)[0]
+    if "other_date" in table.columns:
+        words["kind"] = lambda kind: SUSPICIONS[kind][0] or kind
+    out = table.copy()
+    for name in [name for name in words if name in table.columns]:
+        chinese = [words[name](value) if isinstance(value, str) else "" for value in table[name]]
+        out.insert(out.columns.get_loc(name) + 1, f"{name}_zh", chinese)
+    return out
 
 
 _RESULTS = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 from warnings import warn
@@ -23,9 +23,6 @@ from gridgis.errors import GeometryError, GridgisWarning, InputError
 from gridgis.files.track_sources import Source, sources_of
 
 StaffFrom: TypeAlias = Literal["track", "file"]
-
-#: The first staff of a part of the tracks, and what reads it.
-_Part: TypeAlias = tuple[str, Callable[[], pd.DataFrame]]
 
 FIX_COLUMNS = ["staff", "time", "lon", "lat", "accuracy"]
 
@@ -75,135 +72,52 @@ def read_tracks(
         GPX points without a time are left out; GPX times without a zone are read as UTC, as GPX 1.1 has it. Both
         with their count.
     """
-    frames = [_read_one(s, rename, staff_from) for path in _named(paths) for s in sources_of(path, tuple(_READERS))]
-    return _joined(frames, datum)
+    found = [source for path in named_paths(paths) for source in sources_of(path, SUFFIXES)]
+    fixes = shifted(pd.concat([read_source(source, rename, staff_from) for source in found], ignore_index=True), datum)
+    return fixes[FIX_COLUMNS + [c for c in fixes.columns if c not in FIX_COLUMNS]]
 
 
-def read_usable_tracks(
-    paths: str | Path | Iterable[str | Path],
-    *,
-    datum: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    staff_from: StaffFrom = "track",
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the tracks that can be read, and tell which files cannot.
-
-    Parameters are those of :func:`read_tracks`.
-
-    Returns
-    -------
-    fixes : DataFrame
-        As of :func:`read_tracks`.
-    rejects : DataFrame
-        source (the file), reason; without rows where every file could be read.
+def named_paths(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """The paths as a list.
 
     Raises
     ------
     InputError
-        If no file can be read: the error of the first.
+        None.
     """
-    frames, errors = [], []
-    for path in _named(paths):
-        try:
-            found = sources_of(path, tuple(_READERS))
-        except InputError as error:
-            errors.append((str(path), error))
-            continue
-        for source in found:
-            try:
-                frames.append(_read_one(source, rename, staff_from))
-            except InputError as error:
-                errors.append((source.name, error))
-    if not frames:
-        raise errors[0][1]
-    rejects = pd.DataFrame(
-        {"source": [name for name, _ in errors], "reason": [str(error) for _, error in errors]}, dtype=object
-    )
-    return _joined(frames, datum), rejects
-
-
-def stream_tracks(
-    paths: str | Path | Iterable[str | Path],
-    *,
-    datum: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    staff_from: StaffFrom = "track",
-    rows: int = 500_000,
-) -> Iterator[pd.DataFrame]:
-    """Read tracks in portions, each with all fixes of its staff, so that more can be read than the memory holds.
-
-    Parameters
-    ----------
-    paths, datum, rename, staff_from
-        As for :func:`read_tracks`.
-    rows : int
-        Fixes in a portion, about; one person's are never parted.
-
-    Yields
-    ------
-    DataFrame
-        As of :func:`read_tracks`; no two hold the same staff.
-
-    Raises
-    ------
-    InputError, SchemaError
-        As :func:`read_tracks`.
-
-    Notes
-    -----
-    Parquet files are read by row groups, best sorted by staff and with a few megabytes each: held back is whoever later
-    row groups may hold too. Other files are read whole first.
-    """
-    parts, whole = [], []
-    for path in _named(paths):
-        for source in sources_of(path, tuple(_READERS)):
-            if source.suffix == ".parquet" and source.entry is None:
-                parts += _row_groups(source, rename, staff_from)
-            else:
-                whole.append(_read_one(source, rename, staff_from))
-    if whole:
-        small = pd.concat(whole, ignore_index=True)
-        parts.append((str(small["staff"].min()), lambda: small))
-    parts.sort(key=lambda part: part[0])
-    held: list[pd.DataFrame] = []
-    for k, (_, load) in enumerate(parts):
-        held.append(load())
-        if sum(map(len, held)) < rows and k + 1 < len(parts):
-            continue
-        fixes = pd.concat(held, ignore_index=True) if len(held) > 1 else held[0]
-        # Whoever comes before the first of a later part is complete.
-        done = (fixes["staff"] < parts[k + 1][0]).to_numpy() if k + 1 < len(parts) else np.ones(len(fixes), dtype=bool)
-        held = [fixes[~done]] if not done.all() else []
-        if done.any():
-            yield _joined([fixes[done]], datum)
-
-
-def _named(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     given = [Path(paths)] if isinstance(paths, str | Path) else [Path(p) for p in paths]
     if not given:
         raise InputError("no track files were named")
     return given
 
 
-def _joined(frames: list[pd.DataFrame], datum: str | None) -> pd.DataFrame:
+def shifted(fixes: pd.DataFrame, datum: str | None) -> pd.DataFrame:
+    """Fixes as read, their places moved in place from `datum` to WGS 84.
+
+    Raises
+    ------
+    InputError
+        An unknown datum.
+    """
     if datum is not None and datum not in crs.DATUMS:
         raise InputError("the datum is unknown", found=repr(datum), wanted=", ".join(crs.DATUMS))
-    fixes = pd.concat(frames, ignore_index=True)
     if datum in ("gcj02", "bd09"):
         shift = crs.gcj02_to_wgs84 if datum == "gcj02" else crs.bd09_to_wgs84
         fixes["lon"], fixes["lat"] = shift(fixes["lon"].to_numpy(), fixes["lat"].to_numpy())
-    return fixes[FIX_COLUMNS + [c for c in fixes.columns if c not in FIX_COLUMNS]]
+    return fixes
 
 
-def _read_one(source: Source, rename: Mapping[str, str] | None, staff_from: str) -> pd.DataFrame:
+def read_source(source: Source, rename: Mapping[str, str] | None, staff_from: StaffFrom) -> pd.DataFrame:
+    """The checked fixes of one file, not shifted; errors as of :func:`read_tracks`."""
     if source.suffix == ".gpx":
         fixes = _read_gpx(source, staff_from)
         fixes["time"] = fixes["time"].dt.as_unit("us")
         return _in_degrees(fixes, source.name)
-    return _checked(_READERS[source.suffix](source), source, rename)
+    return checked_fixes(_READERS[source.suffix](source), source, rename)
 
 
-def _checked(table: pd.DataFrame, source: Source, rename: Mapping[str, str] | None) -> pd.DataFrame:
+def checked_fixes(table: pd.DataFrame, source: Source, rename: Mapping[str, str] | None) -> pd.DataFrame:
+    """Rows of a table as fixes; errors as of :func:`read_tracks`."""
     fixes = schema.rename_headers(table, "fix", rename, source=source.name)
     if "staff" not in fixes.columns:
         fixes = fixes.assign(staff=source.stem)
@@ -225,35 +139,6 @@ def _in_degrees(fixes: pd.DataFrame, source: str) -> pd.DataFrame:
             wanted="lon within ±180, lat within ±90",
         )
     return fixes
-
-
-def _row_groups(source: Source, rename: Mapping[str, str] | None, staff_from: str) -> list[_Part]:
-    """The first staff of each row group, by its statistics, and what reads it; a file without them is one part."""
-    try:
-        file = pyarrow.parquet.ParquetFile(source.path)
-    except pyarrow.ArrowInvalid as error:
-        raise InputError(f"the Parquet file cannot be read: {error}", source=source.name) from error
-    names = list(file.schema_arrow.names)
-    ours = list(schema.rename_headers(file.schema_arrow.empty_table().to_pandas(), "fix", rename, source.name).columns)
-    geo = b"geo" in (file.schema_arrow.metadata or {})
-    firsts: list[str | None] = []
-    if "staff" in ours and len(ours) == len(names) and not geo:
-        column = ours.index("staff")
-        for k in range(file.num_row_groups):
-            found = file.metadata.row_group(k).column(column).statistics
-            firsts.append(str(found.min) if found is not None and found.has_min_max else None)
-    if not firsts or None in firsts:
-        fixes = _read_one(source, rename, staff_from)
-        return [(str(fixes["staff"].min()), lambda: fixes)]
-
-    def reader(k: int) -> Callable[[], pd.DataFrame]:
-        def read() -> pd.DataFrame:
-            with pyarrow.parquet.ParquetFile(source.path) as again:
-                return _checked(again.read_row_group(k).to_pandas(), source, rename)
-
-        return read
-
-    return [(str(first), reader(k)) for k, first in enumerate(firsts)]
 
 
 def _read_gpx(source: Source, staff_from: str) -> pd.DataFrame:
@@ -308,16 +193,40 @@ def _warn(source: Source, message: str) -> None:
     warn(f"{source.name}: {message}.", GridgisWarning, stacklevel=4)
 
 
-def _read_csv(source: Source) -> pd.DataFrame:
-    text = _bytes(source)
+def csv_pieces(source: Source, rows: int) -> Iterator[pd.DataFrame]:
+    """A CSV file, so many rows at a time, as text.
+
+    Raises
+    ------
+    InputError
+        It is no table, or of no known encoding.
+    """
+    encoding = _encoding(source)
+    try:
+        with pd.read_csv(
+            source.content(), dtype=object, encoding=encoding, keep_default_na=False, na_values=[""], chunksize=rows
+        ) as pieces:
+            yield from pieces
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(f"the CSV cannot be read: {error}", source=source.name) from error
+
+
+def _encoding(source: Source) -> str:
     for encoding in _ENCODINGS:
-        try:
-            return pd.read_csv(BytesIO(text), dtype=object, encoding=encoding, keep_default_na=False, na_values=[""])
-        except UnicodeDecodeError:
-            continue
-        except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-            raise InputError(f"the CSV cannot be read: {error}", source=source.name) from error
+        content = source.content()
+        with content.open("rb") if isinstance(content, Path) else content as raw:
+            try:
+                for _ in codecs.iterdecode(iter(lambda: raw.read(1 << 20), b""), encoding):
+                    pass
+            except UnicodeDecodeError:
+                continue
+            return encoding
     raise InputError("the CSV is neither UTF-8 nor GB 18030 text", source=source.name)
+
+
+def _read_csv(source: Source) -> pd.DataFrame:
+    pieces = list(csv_pieces(source, 1_000_000))
+    return pieces[0] if len(pieces) == 1 else pd.concat(pieces, ignore_index=True)
 
 
 def _read_geojson(source: Source) -> pd.DataFrame:
@@ -365,3 +274,6 @@ _READERS: dict[str, Callable[[Source], pd.DataFrame]] = {
     ".json": _read_geojson,
     ".parquet": _read_parquet,
 }
+
+#: How the names of the files end.
+SUFFIXES = tuple(_READERS)

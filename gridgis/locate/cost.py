@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-#: s. A point asked by bins and GEOS: its share of the work, and what grows with the vertices of a grid.
-_BINNED, _BINNED_VERTEX = 0.17e-6, 1.0e-9
-#: s. Preparing a grid, a vertex; and the points after which that is done.
-_PREPARED_VERTEX, _OFTEN = 0.1e-6, 12
+#: s. A point asked by bins and prepared grids; and the grids it is asked of.
+_BINNED, _ASKED = 0.19e-6, 1.5
+#: s. A vertex of a grid asked: copying it; then each question, or once preparing it.
+_COPIED_VERTEX, _ASKED_VERTEX, _PREPARED_VERTEX = 0.02e-6, 3.5e-9, 0.145e-6
 #: s. A point looked up in the table, and the same compiled.
 _TABLE, _COMPILED = 0.04e-6, 0.015e-6
 #: s. Building the table: a call, and a vertex.
-_BUILD, _BUILD_VERTEX = 0.02, 0.75e-6
+_BUILD, _BUILD_VERTEX = 0.02, 0.7e-6
 #: s. Loading numba and its machine code.
 _START = 1.5
 
@@ -31,8 +31,9 @@ def table_pays(points: int, grids: int, vertices: int) -> bool:
     """
     if grids == 0:
         return False
-    each = vertices / grids
-    binned = points * (_BINNED + _BINNED_VERTEX * each) + min(grids, points / _OFTEN) * _PREPARED_VERTEX * each
+    asked = points * _ASKED / grids  # questions a grid
+    vertex = _COPIED_VERTEX * min(asked, 1.0) + min(_ASKED_VERTEX * asked, _PREPARED_VERTEX)
+    binned = points * _BINNED + vertices * vertex
     return binned > points * _TABLE + _BUILD + _BUILD_VERTEX * vertices
 
 

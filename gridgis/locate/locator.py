@@ -87,8 +87,7 @@ class GridLocator:
         compiled: bool | None = None,
         threads: int = 1,
     ) -> None:
-        # Copies of our own: preparing one that others use at the same time is not safe.
-        shapes = shapely.force_2d(np.asarray(grids.geometry.array, dtype=object))
+        shapes = np.array(grids.geometry.array, dtype=object, copy=True)
         vertices = int(shapely.get_num_coordinates(shapes).sum())
         self._set(Ground(shapely.bounds(shapes).reshape(-1, 4), shapes), vertices, None)
         self.use(expected=expected, method=method, compiled=compiled, threads=threads)
@@ -147,8 +146,10 @@ class GridLocator:
         """
         xs, ys = _coordinates(x, y)
         found, open_ = self._settled(xs, ys, borders=True)
-        for points, rows in self._hits(xs, ys, open_):  # the highest row first, so that the lowest is written last
-            found[points] = rows
+        if open_ is None:
+            return self._ground.lowest(xs, ys)
+        if len(open_):
+            found[open_] = self._ground.lowest(xs[open_], ys[open_])
         return found
 
     def candidates(self, x: ArrayLike, y: ArrayLike) -> tuple[Ints, Ints]:
@@ -188,7 +189,7 @@ class GridLocator:
         """
         goal = Path(path)
         _check_ours(goal)
-        wkb, offsets = keeping.packed(self._ground.shapes())
+        wkb, offsets = keeping.packed(shapely.force_2d(self._ground.shapes()))
         self._build(wait=True)
         keeping.write(goal, wkb, offsets, self._ground.bounds, self._vertices, self._table)
         return goal

@@ -9,24 +9,56 @@ from typing import Any, NamedTuple
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gridgis.errors import InputError
-from gridgis.patrol.coverage import coverage_table, window_rows
-from gridgis.patrol.ground import CELL_M, Centimetres, Grounds, check_sizes, distances, reach_of
-from gridgis.patrol.lines import Day, Near, lines_of, period, window_lengths, windows
+from gridgis.patrol import inside
+from gridgis.patrol.coverage import (
+    coverage_table,
+    hole_table,
+    measured_by,
+    near_marks,
+    outlines,
+    patrol_coverage,
+    window_rows,
+)
+from gridgis.patrol.datum import likely_datums
+from gridgis.patrol.ground import (
+    CELL_M,
+    UNSEEN,
+    Centimetres,
+    Grounds,
+    check_sizes,
+    distances,
+    reach_of,
+    with_area,
+)
+from gridgis.patrol.lines import Day, Lines, Near, lines_of, period, window_lengths, windows
 from gridgis.patrol.painting import COMPILE_FROM
 from gridgis.patrol.replays import Thin
+from gridgis.patrol.stays import stay_points
 from gridgis.patrol.suspicions import MARKS, Marks, copies, session_days, spot_checks, suspicion_table, thin_tracks
 from gridgis.patrol.tracks import DEFAULTS, clean_tracks, patrols
 from gridgis.profile import Parameters
 
 
 class Walked(NamedTuple):
-    """What :func:`patrol_batches` found; the tables are those of the functions that take all tracks at once."""
+    """What :func:`patrol_batches` found; the tables are those of the functions that take all tracks at once.
+
+    `fixes` are the vertices of the cleaned lines, the end of each segment, and what was recorded about the time of a
+    visit: enough for who passed what and which visit a track confirms, not for what was seen. Where
+    `parameters.ground` is streets or buildings, they are all kept fixes. `set_aside` are the fixes that were not kept,
+    with the reason (`why`). `holes` is None unless it was asked for.
+    """
 
     patrols: pd.DataFrame
     coverage: pd.DataFrame
     suspicions: pd.DataFrame
+    fixes: pd.DataFrame
+    set_aside: pd.DataFrame
+    stays: pd.DataFrame
+    datums: pd.DataFrame
+    holes: gpd.GeoDataFrame | None
 
 
 def patrol_batches(
@@ -37,11 +69,17 @@ def patrol_batches(
     sight: float = DEFAULTS.sight_m,
     days: int | Sequence[int] = 1,
     obstacles: gpd.GeoDataFrame | gpd.GeoSeries | None = None,
+    streets: gpd.GeoDataFrame | None = None,
+    buildings: gpd.GeoDataFrame | None = None,
     cell: float = CELL_M,
     start: Day | None = None,
     end: Day | None = None,
     now: pd.Timestamp | None = None,
     marks: Marks = MARKS,
+    shares: Sequence[float] | None = None,
+    visits: pd.DataFrame | None = None,
+    read_as: str = "wgs84",
+    with_holes: bool = False,
     parameters: Parameters = DEFAULTS,
     keep: Callable[[pd.DataFrame], object] | None = None,
 ) -> Walked:
@@ -51,20 +89,28 @@ def patrol_batches(
     ----------
     batches : iterable of DataFrame
         Fixes as read; each portion holds all fixes of its staff, as :func:`gridgis.files.stream_tracks` yields them.
+        What can be gone through again (that, or a list) is gone through once more where a share is near its mark.
     grids, postings
         As for :func:`gridgis.patrol.tracks.patrols`.
-    sight, days, obstacles, cell, start, end, parameters
-        As for :func:`gridgis.patrol.coverage.patrol_coverage`; `parameters.ground` is an area.
+    sight, days, obstacles, streets, buildings, cell, start, end, parameters
+        As for :func:`gridgis.patrol.coverage.patrol_coverage`; `shares` are its `marks`.
     now, marks
         As for :func:`gridgis.patrol.suspicions.suspicions`.
+    visits : DataFrame, optional
+        staff and time; what was recorded within `parameters.visit_near_min` of one is kept in `fixes` too.
+    read_as : {"wgs84", "gcj02", "bd09"}
+        As for :func:`gridgis.patrol.datum.likely_datums`.
+    with_holes : bool
+        Also the holes of the whole period, as of :func:`gridgis.patrol.coverage.holes`.
     keep : callable, optional
         Called with the cleaned fixes of each portion, to look further at them or to write them.
 
     Returns
     -------
     Walked
-        Sorted as if all tracks had come at once. A share near its mark stays undecided: the lines for a bracket are not
-        kept. ``patrols.attrs`` holds `dropped`, `counts` and `parameters` of the cleaning.
+        Sorted as if all tracks had come at once, and equal to what then comes but for rounding, however the staff are
+        parted, where all tracks lie in one zone of the national grid. ``patrols.attrs`` and ``fixes.attrs`` hold
+        `dropped`, `counts` and `parameters` of the cleaning.
 
     Raises
     ------
@@ -74,47 +120,72 @@ def patrol_batches(
     Notes
     -----
     Kept are two bytes for each cell of a grid and day that was walked (0.6 MB for 0.3 km²), a fix of every five seconds
-    for the comparison of tracks, and the tables.
+    for the comparison of tracks, the vertices of the cleaned lines, and the tables. Where `parameters.ground` is
+    streets or buildings, all kept fixes stay in memory.
     """
-    cell = check_sizes(sight, cell)
-    lengths = window_lengths(days)
-    sums = _Sums(Grounds(grids, cell, parameters, obstacles), sight)
+    cell, lengths = check_sizes(sight, cell), window_lengths(days)
+    along = parameters.ground not in ("area", "walkable")
+    sums = _Sums(Grounds(grids, cell, with_area(parameters), obstacles), sight, cell, along, visits, parameters)
     now = now if now is not None else pd.Timestamp.now("UTC")
     for fixes in batches:
         clean = clean_tracks(fixes, parameters)
         sums.add(clean, patrols(clean, grids, postings, parameters), spot_checks(clean, now, marks, parameters))
+        sums.stays.append(stay_points(clean, postings, parameters=parameters))
+        sums.datums.append(likely_datums(clean, grids, postings, read_as=read_as, parameters=parameters))
         if keep is not None:
             keep(clean)
+        if postings is not None:  # of those to unknown grids the first portion has warned
+            postings = postings[postings["grid"].astype(str).isin(sums.grounds.codes)]
     if not sums.walks:
         raise InputError("there are no tracks", found="not one portion")
-    first, last = period(np.array(sorted(sums.days), dtype="datetime64[D]"), start, end)
-    spans = windows(first, last, lengths)
-    frames = [sums.rows(at, spans, parameters.full_share) for at in range(len(sums.grounds))]
-    walks = pd.concat(sums.walks, ignore_index=True).sort_values(["staff", "start"], kind="stable", ignore_index=True)
-    walks.attrs = {"dropped": dict(sums.dropped), "counts": dict(sums.counts), "parameters": sums.cleaning}
+    kept = sums.fixes()
+    if along:
+        options: dict[str, Any] = {"streets": streets, "buildings": buildings, "start": start, "end": end}
+        covered = patrol_coverage(kept, grids, sight=sight, days=days, parameters=parameters, **options)
+    else:
+        frames = sums.covered(batches, lengths, start, end, shares, parameters)
+        covered = coverage_table(frames, sums.cleaning, sight, lengths, cell, obstacles, parameters)
     return Walked(
-        walks,
-        coverage_table(frames, sums.cleaning, sight, lengths, cell, obstacles, parameters),
+        sums.joined(sums.walks, ["staff", "start"]),
+        covered,
         suspicion_table([*sums.odd, copies(sums.thin(), pd.concat(sums.whose, ignore_index=True), marks)], marks),
+        kept,
+        pd.concat(sums.aside, ignore_index=True),
+        sums.joined(sums.stays, ["staff", "from"]),
+        sums.joined(sums.datums, ["staff"]),
+        sums.holes(grids, streets, start, end, obstacles, parameters) if with_holes else None,
     )
 
 
 class _Sums:
     """What is kept of the portions."""
 
-    def __init__(self, grounds: Grounds, sight: float) -> None:
+    def __init__(
+        self,
+        grounds: Grounds,
+        sight: float,
+        cell: float,
+        along: bool,
+        visits: pd.DataFrame | None,
+        parameters: Parameters,
+    ) -> None:
         self.grounds = grounds
-        self.sight = sight
-        self.near: dict[tuple[int, np.datetime64], Centimetres] = {}
+        self._visits, self._near_s = visits, 60.0 * parameters.visit_near_min
+        self.sight, self.cell, self.along = sight, cell, along
+        self.near: dict[int, dict[np.datetime64, Centimetres]] = {}
         self.walks: list[pd.DataFrame] = []
         self.odd: list[pd.DataFrame] = []
         self.whose: list[pd.DataFrame] = []
+        self.aside: list[pd.DataFrame] = []
+        self.stays: list[pd.DataFrame] = []
+        self.datums: list[pd.DataFrame] = []
         self.days: set[np.datetime64] = set()
         self.dropped: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
         self.cleaning: dict[str, Any] = {}
+        self._lines: list[pd.DataFrame] = []
         self._thin: list[Thin] = []
-        self._sessions = 0
+        self._sessions = self._segments = 0
         self._staff: set[str] = set()
 
     def add(self, clean: pd.DataFrame, walks: pd.DataFrame, odd: list[pd.DataFrame]) -> None:
@@ -125,37 +196,143 @@ class _Sums:
         self.cleaning = clean.attrs["parameters"]
         self.dropped.update(clean.attrs["dropped"])
         self.counts.update(clean.attrs["counts"])
-        walks.attrs = {}
         self.walks.append(walks)
         self.odd += odd
+        self._paint(clean)
         thin = thin_tracks(clean, self.grounds.metric)
         self._thin.append(Thin(thin.session + self._sessions, thin.seconds, thin.xy))
         self.whose.append(session_days(clean))
+        self._keep(clean)
         self._sessions += len(self.whose[-1])
-        self._paint(clean)
+        self._segments += clean.attrs["counts"]["segments"]
+
+    def _keep(self, clean: pd.DataFrame) -> None:
+        """What is needed of the cleaned lines, its sessions and segments numbered on."""
+        self.aside.append(clean.loc[~clean["kept"], ["staff", "time", "kept", "why"]].copy())
+        used = clean[clean["kept"]]
+        if not self.along:
+            vertex = used["moving"] | (used["segment"] != used["segment"].shift(-1))
+            used = used[vertex | self._at_visits(used)]
+        used = used.assign(session=used["session"] + self._sessions, segment=used["segment"] + self._segments)
+        used.attrs = {}
+        self._lines.append(used)
+
+    def _at_visits(self, used: pd.DataFrame) -> NDArray[np.bool_]:
+        """Which fixes, in the order of staff and time, were recorded about the time of a visit of the same staff."""
+        near = np.zeros(len(used), dtype=bool)
+        if self._visits is None or "staff" not in self._visits.columns:
+            return near
+        rows = pd.Series(np.arange(len(used))).groupby(used["staff"].astype(str).to_numpy(dtype=object)).indices
+        seconds = inside.seconds_of(used)
+        asked = self._visits.dropna(subset=["staff", "time"])
+        for who, moment in zip(asked["staff"].astype(str), inside.seconds_of(asked), strict=True):
+            own = rows.get(who)
+            if own is not None:
+                near[own[np.abs(seconds[own] - moment) <= self._near_s]] = True
+        return near
+
+    def fixes(self) -> pd.DataFrame:
+        """The kept fixes of all portions."""
+        out = pd.concat(self._lines, ignore_index=True)
+        self._lines = []
+        out.attrs = self._attrs()
+        return out
+
+    def _attrs(self) -> dict[str, Any]:
+        return {"dropped": dict(self.dropped), "counts": dict(self.counts), "parameters": self.cleaning}
+
+    def joined(self, tables: list[pd.DataFrame], by: list[str]) -> pd.DataFrame:
+        """The tables of all portions as one."""
+        attrs = self._attrs() if tables is self.walks else tables[0].attrs
+        plain = [table.set_axis(table.columns, axis=1) for table in tables]
+        for table in plain:
+            table.attrs = {}
+        out = pd.concat([t for t in plain if len(t)] or plain[:1], ignore_index=True)
+        out = out.sort_values(by, kind="stable", ignore_index=True)
+        out.attrs = attrs
+        return out
 
     def _paint(self, clean: pd.DataFrame) -> None:
         lines = lines_of(clean, self.grounds.metric)
         near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
         self.days.update(np.unique(lines.day))
         for at in range(len(self.grounds)):
-            rows = near.rows(self.grounds.box(at, self.sight + self.grounds.cell))
+            rows = near.rows(self.grounds.box(at, self.sight + self.cell))
             if len(rows) == 0:
                 continue
             raster, beside = self.grounds.raster(at), lines.take(rows)
+            daily = self.near.setdefault(at, {})
             for day in np.unique(beside.day):
                 reach = reach_of(self.sight, raster.cell)
                 cm = distances(beside.ends[beside.day == day], raster, reach, compiled)
-                before = self.near.setdefault((at, day), cm)
+                before = daily.setdefault(day, cm)
                 np.minimum(before, cm, out=before)
 
     def thin(self) -> Thin:
         """The tracks of all portions."""
         return Thin(*(np.concatenate(parts) for parts in zip(*self._thin, strict=True)))
 
-    def rows(self, at: int, spans: Any, mark: float) -> pd.DataFrame:
-        """The rows of a grid; what was kept of it is given up."""
+    def covered(
+        self,
+        batches: Iterable[pd.DataFrame],
+        lengths: list[int],
+        start: Day | None,
+        end: Day | None,
+        shares: Sequence[float] | None,
+        parameters: Parameters,
+    ) -> list[pd.DataFrame]:
+        """The rows of each grid; those near a mark are settled by going through the portions again."""
+        first, last = self._period(start, end)
+        spans = windows(first, last, lengths)
+        marks = [parameters.full_share] if shares is None else list(shares)
+        frames = [self._rows(at, spans, marks, None) for at in range(len(self.grounds))]
+        close = [at for at, frame in enumerate(frames) if near_marks(frame["share"], marks).any()]
+        if close and iter(batches) is not batches:
+            for at, lines in self._lines_near(close, batches, parameters).items():
+                frames[at] = self._rows(at, spans, marks, lines.within(first, last))
+        return frames
+
+    def _period(self, start: Day | None, end: Day | None) -> tuple[np.datetime64, np.datetime64]:
+        return period(np.array(sorted(self.days), dtype="datetime64[D]"), start, end)
+
+    def _rows(self, at: int, spans: Any, marks: Sequence[float], lines: Lines | None) -> pd.DataFrame:
         ground = self.grounds.ground(at)
-        days = [day for grid, day in self.near if grid == at]
-        daily = {day: self.near.pop((at, day))[ground.rows] for day in sorted(days)}
-        return window_rows(ground, daily, spans, self.sight, [mark])
+        daily = {day: cells[ground.rows] for day, cells in sorted(self.near.get(at, {}).items())}
+        return window_rows(ground, daily, spans, self.sight, marks, lines)
+
+    def _lines_near(
+        self, grids: list[int], batches: Iterable[pd.DataFrame], parameters: Parameters
+    ) -> dict[int, Lines]:
+        found: dict[int, list[Lines]] = {at: [] for at in grids}
+        for fixes in batches:
+            lines = lines_of(clean_tracks(fixes, parameters), self.grounds.metric)
+            near = Near(lines)
+            for at in grids:
+                found[at].append(lines.take(near.rows(self.grounds.box(at, self.sight + self.cell))))
+        out = {}
+        for at, parts in found.items():
+            ends, day, staff = (np.concatenate([part[k] for part in parts]) for k in range(3))
+            out[at] = Lines(ends, day, staff, np.empty(0, dtype=object))  # whose they are is not asked
+        return out
+
+    def holes(
+        self,
+        grids: gpd.GeoDataFrame,
+        streets: gpd.GeoDataFrame | None,
+        start: Day | None,
+        end: Day | None,
+        obstacles: Any,
+        parameters: Parameters,
+    ) -> gpd.GeoDataFrame:
+        """The ground that nobody saw in all of the period."""
+        first, last = self._period(start, end)
+        found = []
+        for at in range(len(self.grounds)):
+            ground = self.grounds.ground(at)
+            days = [cells[ground.rows] for day, cells in self.near.get(at, {}).items() if first <= day <= last]
+            unseen = np.full(len(ground.rows), UNSEEN, dtype=np.uint16)
+            found.append((ground.code, outlines(np.minimum.reduce([unseen, *days]) > 100 * self.sight, ground)))
+        out = hole_table(found, grids, self.grounds.metric, self.sight, streets)
+        used = measured_by(self.cleaning, self.sight, [1], self.cell, obstacles, with_area(parameters))
+        out.attrs["parameters"] = used | {"min_area_m2": 0.0}
+        return out

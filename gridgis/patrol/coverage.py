@@ -8,6 +8,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -175,8 +176,7 @@ def window_rows(
     """
     shares = _shares(ground, daily, *spans, seen_by_distance(sight, ground.raster.cell))
     low, high = np.clip(shares - SHARE_ERROR, 0.0, 1.0), np.clip(shares + SHARE_ERROR, 0.0, 1.0)
-    close = (np.abs(shares[:, None] - np.asarray(marks, dtype=float)) <= SHARE_ERROR).any(axis=1)
-    for k in np.flatnonzero(close & (lines is not None)):
+    for k in np.flatnonzero(near_marks(shares, marks) & (lines is not None)):
         assert lines is not None  # for the types
         low[k], high[k] = bracket(ground, lines.within(spans[0][k], spans[1][k]).ends, sight)
     return pd.DataFrame(
@@ -193,6 +193,18 @@ def window_rows(
     )
 
 
+def near_marks(shares: Any, marks: Sequence[float]) -> NDArray[np.bool_]:
+    """Which shares lie within :data:`SHARE_ERROR` of a mark.
+
+    Examples
+    --------
+    >>> near_marks([0.5, 0.89999], [0.9]).tolist()
+    [False, True]
+    """
+    apart = np.abs(np.asarray(shares, dtype=float)[:, None] - np.asarray(marks, dtype=float))
+    return np.asarray((apart <= SHARE_ERROR).any(axis=1))
+
+
 def coverage_table(
     frames: Sequence[pd.DataFrame],
     cleaning: Mapping[str, Any],
@@ -206,7 +218,7 @@ def coverage_table(
     out = pd.concat(frames, ignore_index=True)
     unsure = decided(out, parameters.full_share).isna() & out["share"].notna()
     out.insert(out.columns.get_loc("low"), "undecided", unsure.to_numpy())
-    out.attrs["parameters"] = _used(cleaning, sight, lengths, cell, obstacles, parameters)
+    out.attrs["parameters"] = measured_by(cleaning, sight, lengths, cell, obstacles, parameters)
     return out
 
 
@@ -278,33 +290,44 @@ def holes(
     lines = lines_of(clean, grounds.metric)
     lines = lines.within(*period(lines.day, start, end))
     near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
-    codes: list[str] = []
-    parts: list[NDArray[Any]] = []
+    found = []
     for at in range(len(grounds)):
         ground = grounds.ground(at)
         ends = lines.ends[near.rows(grounds.box(at, sight + cell))]
         least = distances(ends, ground.raster, reach_of(sight, ground.raster.cell), compiled)[ground.rows]
-        found = outlines(least > 100 * sight, ground)
-        codes += [ground.code] * len(found)
-        parts.append(found)
-    shapes = np.concatenate(parts) if parts else np.empty(0, dtype=object)
+        found.append((ground.code, outlines(least > 100 * sight, ground)))
+    out = hole_table(found, grids, grounds.metric, sight, streets, min_area_m2)
+    used = measured_by(clean.attrs["parameters"], sight, [1], cell, obstacles, parameters)
+    out.attrs["parameters"] = used | {"min_area_m2": min_area_m2}
+    return out
+
+
+def hole_table(
+    found: Sequence[tuple[str, NDArray[Any]]],
+    grids: gpd.GeoDataFrame,
+    metric: pyproj.CRS,
+    sight: float,
+    streets: gpd.GeoDataFrame | None,
+    min_area_m2: float = 0.0,
+) -> gpd.GeoDataFrame:
+    """The holes of each grid (its code, and polygons in `metric`) as one table: that of :func:`holes`."""
+    codes = [code for code, parts in found for _ in parts]
+    shapes = np.concatenate([np.empty(0, dtype=object), *(parts for _, parts in found)])
     area = shapely.area(shapes)
     order = np.lexsort((np.arange(len(area)), -area))
     large = order[area[order] >= min_area_m2]
     out = gpd.GeoDataFrame(
         {"grid": pd.Series(codes, dtype=object).iloc[large].to_numpy(), "area_m2": area[large]},
-        geometry=crs.project(shapes[large], grounds.metric, crs.require_crs(grids)),
+        geometry=crs.project(shapes[large], metric, crs.require_crs(grids)),
         crs=grids.crs,
     )
     if streets is not None:
-        out.insert(2, "streets", streets_beside(shapes[large], streets, grounds.metric, sight))
+        out.insert(2, "streets", streets_beside(shapes[large], streets, metric, sight))
     out.attrs["left_out"] = len(order) - len(large)
-    used = _used(clean.attrs["parameters"], sight, [1], cell, obstacles, parameters)
-    out.attrs["parameters"] = used | {"min_area_m2": min_area_m2}
     return out
 
 
-def _used(
+def measured_by(
     cleaning: Mapping[str, Any],
     sight: float,
     lengths: Sequence[int],

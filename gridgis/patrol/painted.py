@@ -102,6 +102,16 @@ def paint_days(
     return out
 
 
+def join_painted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Painted days of different staff as one table; at least one part, all of the same grids and parameters."""
+    for part in parts:
+        check_key(part.attrs["key"], parts[0].attrs["key"])
+    out = pd.concat([part.set_axis(part.columns, axis=1) for part in parts], ignore_index=True)
+    out = out.sort_values(["date", "staff", "grid"], kind="stable", ignore_index=True)
+    out.attrs["key"] = parts[0].attrs["key"]
+    return out
+
+
 def painted_key(
     grids: gpd.GeoDataFrame, reach: float = REACH_M, cell: float = CELL_M, parameters: Parameters = DEFAULTS
 ) -> dict[str, Any]:

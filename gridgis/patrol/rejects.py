@@ -17,7 +17,7 @@ def rejected(clean: pd.DataFrame, walks: pd.DataFrame | None = None, files: pd.D
     walks : DataFrame, optional
         What :func:`gridgis.patrol.tracks.patrols` returned for postings; one without a grid is listed.
     files : DataFrame, optional
-        source and reason of the files that could not be read, from :func:`gridgis.files.read_usable_tracks`.
+        source and reason of the files that could not be read, the `rejects` of :func:`gridgis.files.stream_tracks`.
 
     Returns
     -------

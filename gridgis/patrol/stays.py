@@ -95,9 +95,11 @@ def stay_points(
 
 
 def _means(values: NDArray[np.float64], first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.float64]:
-    sums = np.concatenate([[0.0], np.cumsum(values - values.mean())]) if len(values) else np.zeros(1)
-    middle = values.mean() if len(values) else 0.0
-    return np.asarray((sums[last + 1] - sums[first]) / (last - first + 1) + middle, dtype=float)
+    """The mean of each stay, whatever stands around it."""
+    if len(first) == 0:
+        return np.empty(0)
+    sums = np.add.reduceat(np.append(values, 0.0), np.column_stack([first, last + 1]).ravel())[::2]
+    return np.asarray(sums / (last - first + 1), dtype=float)
 
 
 def _stays(

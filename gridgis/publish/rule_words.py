@@ -199,10 +199,31 @@ _REASONS = [
         (r"checked (\d+) days ago", r"\1 天前检查"),
         ("nobody wrote down when it was checked", "没有检查日期"),
         ("nobody wrote down where it hangs", "没有写位置"),
+        ("no posting to a known grid that day", "当天没有到已知网格的任职"),
+        ("no time", "没有时间"),
+        ("before GPS", "时间早于 1980 年"),
+        ("no position", "没有位置"),
+        ("same time", "同一时刻重复"),
+        ("poor accuracy", "精度太差"),
+        ("jump", "跳点"),
+        ("too fast", "速度不可能"),
+        (r"at the same time, ([\d.]+) m apart", r"同一时间，相距 \1 米"),
+        (r"([\w ]+) later, ([\d.]+) m apart", r"晚 \1，相距 \2 米"),
+        (r"([\w ]+) earlier, ([\d.]+) m apart", r"早 \1，相距 \2 米"),
+        (r"([\d.]+) m/s", r"\1 米/秒"),
+        (r"95 % within ([\d.]+) m", r"95 % 在 \1 米以内"),
+        (r"pieces of ([\d.]+) m within ([\d.]+) m", r"每段 \1 米，偏离不到 \2 米"),
+        (r"(\d+) fixes further than ([\d.]+) m from the fixes around them", r"\1 个点离前后的点 \2 米以上"),
+        (r"later than (\S+)", r"晚于 \1"),
+        (r"the earliest of (\S+)", r"最早 \1"),
+        ("no time at all", "完全没有时间"),
         (r"(.+) (?:was|were) not given|no (.+) (?:was|were) given.*", "未提供所需的表"),
         (r"(.+) (?:is|are) needed", "未提供所需的表"),
     )
 ]
+
+_TIMES = {"d": "天", "h": "小时", "min": "分", "s": "秒"}
+_UNIT = re.compile(r"\b(?:d|h|min|s)\b")
 
 
 def reason_words(reason: object) -> tuple[str, str]:
@@ -226,6 +247,8 @@ def _chinese(piece: str) -> str:
         found = pattern.fullmatch(piece)
         if found:
             said = found.expand(chinese)
+            if "相距" in said:
+                said = _UNIT.sub(lambda unit: _TIMES[unit[0]], said)
             return said.replace("leave", "请假").replace("no posting", "无任职").replace(" declared", "")
     return piece
 
