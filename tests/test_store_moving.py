@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from stored import everything
 from test_store_plans import plan
 
 from gridgis.errors import StoreError
+from gridgis.replace import _machine
 from gridgis.store import open_store, upgrades
 from gridgis.store.models import TABLES
 from gridgis.store.moving import MANIFEST, backup, copy, restore
@@ -228,3 +230,33 @@ def test_a_backup_that_cannot_be_written_leaves_the_old_one(places: dict[str, li
     backup(places["file"][0], file)
     with unchanged(file, tmp_path / f"backup{MANIFEST}"), pytest.raises(StoreError, match="there is no such store"):
         backup(tmp_path / "none.gpkg", file)
+
+
+def test_a_backup_that_breaks_off_between_its_two_names_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, file = str(tmp_path / "a.gpkg"), tmp_path / "backup"
+    filled(store)
+    old = backup(store, file)
+    with open_store(store) as opened:
+        opened.save({"staff": pd.DataFrame({"id": ["s1"], "name": "甲"})})
+    replace = Path.replace
+
+    def strike(path: Path, goal: Path) -> Path:
+        if goal.name == "backup":
+            raise KeyboardInterrupt
+        return replace(path, goal)
+
+    monkeypatch.setattr(Path, "replace", strike)
+    for _ in range(2):  # twice: the manifest still knows the backup that is there
+        with pytest.raises(KeyboardInterrupt):
+            backup(store, file)
+    monkeypatch.undo()
+    assert restore(file, tmp_path / "b.gpkg") == old
+    gone = tmp_path / f".gridgis-{_machine()}-4194999-{'0' * 32}"  # of a process that cannot be there any more
+    mine = tmp_path / f".gridgis-{_machine()}-{os.getpid()}-{'0' * 32}"
+    for left in (gone, mine):
+        left.touch()
+    new = backup(store, file)
+    assert (gone.exists(), mine.exists()) == (False, True)
+    assert restore(file, tmp_path / "c.gpkg") == new != old

@@ -346,5 +346,7 @@ def _make(place: Place, engine: Engine, *, remove: bool) -> None:
         if remove and place.path is not None:
             place.path.unlink(missing_ok=True)
         if isinstance(error, SQLAlchemyError):
-            raise StoreError(f"the store cannot be made: {error}", source=place.name) from error
+            told = getattr(error, "orig", None) or error
+            raise StoreError(f"the store cannot be made: {told}", source=place.name,
+                             remedy="Make room on the disk; see who may write there.") from error  # fmt: skip
         raise

@@ -157,6 +157,9 @@ def _version_of_file(path: Path) -> str | None:
         tables = [name for (name,) in listed]
         if VERSION_TABLE in tables:
             found = connection.execute("SELECT version_num FROM gridgis_version").fetchone()
+    except sqlite3.OperationalError as error:  # the disk, not the file: there may be no room even for a lock
+        raise StoreError(f"the file cannot be read: {error}", source=path,
+                         remedy="Make room on the disk; see who holds the file.") from error  # fmt: skip
     except sqlite3.Error as error:
         raise StoreError(f"the file is no store of gridgis: {error}", source=path, remedy="Check the path.") from error
     finally:
