@@ -82,8 +82,8 @@ class Server:
     ) -> Iterator[str]:
         """The address of a fresh database with PostGIS, dropped at the end; with `store` there is one in it.
 
-        Another `owner` is an ordinary user, who may do nothing beyond his databases. `like`: a copy of another one. With
-        an `encoding` it is made from nothing.
+        Another `owner` is an ordinary user, who may do nothing beyond his databases. `like`: a copy of another one.
+        With an `encoding` it is made from nothing.
         """
         name = f"test_{os.getpid()}_{next(self._number)}"
         if store:
