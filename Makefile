@@ -1,6 +1,6 @@
 # make demo   the sample place, end to end, and its map in the browser; needs python3 (3.11 or newer), python3-venv and make
 # make test   everything: linters, types, import floors, the whole suite (installs Chromium, a CJK font and PostGIS with apt)
-# make soak   kill -9 at 50 random moments of load, publish, migrate and backup, on both databases
+# make soak   kill -9 at 50 random moments of load, publish, migrate and backup, on both databases; of the server; full disks
 # make docs   the pages of docs/ as a site in site/
 PYTHON ?= python3
 VENV := .venv

@@ -1,7 +1,8 @@
 """kill -9 in the middle of the work: what was committed is there, and nothing is half done.
 
-A job runs in a process of its own, which is killed after a random while; then the store is looked at.
-``python tests/crash.py --moments 50`` does it at 50 moments a job on both databases, and prints the counts.
+A job runs in a process of its own that says where it is; it is killed at random moments of its whole life, then what
+is left is looked at. ``python tests/crash.py --moments 50`` does it at 50 moments a job on both databases, kills the
+server of the database too, fills disks, and prints the counts.
 """
 
 from __future__ import annotations
@@ -11,252 +12,232 @@ import os
 import random
 import signal
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-import geopandas as gpd
-import numpy as np
-import shapely
-from sqlalchemy import func, select
+from crash_jobs import FILLING, JOBS, Case, Databases, Files, Marks, Places, fill, filled
+from postgres import Server, programs, server
 
-from gridgis.errors import StoreError
-from gridgis.files import write
-from gridgis.loading import load_files
-from gridgis.plan.partition import Plan, partition
-from gridgis.store import Store, open_store, upgrade_store, upgrades
+from gridgis.errors import GridgisError, StoreError
 from gridgis.store.checking import check
-from gridgis.store.engines import engine_of, place_of
-from gridgis.store.models import Base
-from gridgis.store.moving import MANIFEST, backup, restore
-from gridgis.store.plans import Plans
+from gridgis.store.engines import place_of
 
-JOBS = ("load", "publish", "migrate", "backup")
-BEFORE, AFTER = 40, 2_000
-_DAY = date(2026, 5, 1)
-_AUDIT = Base.metadata.tables["audit"]
+#: What a process says: b begun, w the first write, c the commit begins, C it is done, d the job is done, f it failed.
+ORDER = "bwcCd"
+#: Where a kill is aimed: after which mark, and until which one. Two in ten fall near the commit on either side.
+AIMED = (("b", "w"), ("w", "c"), ("w", "c"), ("w", "c"), ("w", "c"), ("c", "C"), ("c", "C"), ("C", "d"), ("C", "d"),
+         ("d", "d"))  # fmt: skip
+#: Where a job was when it was killed, by the last mark that it had said.
+STAGES = {"b": "before the first write", "w": "writing", "c": "in the commit", "C": "after it", "d": "after it"}
+
+
+class Struck(NamedTuple):
+    """What a job had said when it was killed: each mark with its moment, and its error where it failed."""
+
+    marks: dict[str, float]
+    error: str
+
+    @property
+    def last(self) -> str:
+        return max(self.marks, key=ORDER.index)
 
 
 @dataclass
 class Count:
-    """How often a job was killed, and what was found then."""
+    """How often a job was killed, where it was then, and what was found."""
 
     job: str
     kind: str
-    kills: int = 0
-    found: dict[str, int] = field(default_factory=lambda: {"before": 0, "after": 0})
+    stages: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STAGES.values(), 0))
+    found: dict[str, int] = field(default_factory=lambda: {"old": 0, "new": 0, "half": 0})
+    left: int = 0
+    faults: list[str] = field(default_factory=list)
+    usual: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def kills(self) -> int:
+        return sum(self.stages.values())
 
     def __str__(self) -> str:
-        told = ", ".join(f"{what} {n}" for what, n in self.found.items())
-        return f"{self.job:8} {self.kind:8} kill -9 at {self.kills} moments: {told}, half done 0"
+        where = ", ".join(f"{stage} {n}" for stage, n in self.stages.items())
+        what = ", ".join(f"{state} {n}" for state, n in self.found.items())
+        left = f"; left beside it {self.left}, cleared by the next one" if self.job == "backup" else ""
+        moments = list(self.usual.values())
+        spans = " + ".join(f"{(late - early) * 1e3:.1f}" for early, late in pairwise(moments))
+        head = f"{self.job:8} {self.kind:8} {self.kills} kills ({spans} ms undisturbed)"
+        return "\n".join([f"{head}: {where}; found {what}{left}", *self.faults])
 
 
-def struck(job: Callable[[], object], after: float | None) -> tuple[bool, float]:
-    """Run a job in a process of its own and kill it after so many seconds; whether it was done, and how long it ran."""
+def struck(case: Case, after: str | None, delay: float = 0.0, kill: Callable[[], object] | None = None) -> Struck:
+    """Run a job in a process of its own; so long after it said `after`, kill it (or, with `kill`, something else)."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
-        said = b"f"
-        try:
-            os.write(theirs, b"b")
-            job()
-            said = b"d"
-        finally:
-            os.write(theirs, said)
-            os._exit(0)
+        os.close(ours)
+        _live(case, theirs, wait=after is not None and kill is None)
     os.close(theirs)
-    with open(ours, "rb", buffering=0) as told:  # noqa: PTH123 (a pipe has no path)
-        assert told.read(1) == b"b"
-        begun = time.perf_counter()
-        if after is not None:
-            time.sleep(after)
-            os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        said = told.read(1)
-    assert said != b"f", "the job failed by itself"
-    return said == b"d", time.perf_counter() - begun
+    said: dict[str, float] = {}
+    lines = _lines(ours)
+    error = ""
+    for mark, moment, text in lines:
+        said[mark] = moment
+        error = error or text
+        if mark == after:
+            _sleep_until(moment + delay)
+            if kill is None:
+                os.kill(child, signal.SIGKILL)
+            else:
+                kill()
+    os.waitpid(child, 0)
+    os.close(ours)
+    if kill is None:
+        assert not error, f"the job failed by itself: {error}"
+    return Struck({mark: moment for mark, moment in said.items() if mark in ORDER}, error)
 
 
-class Case:
-    """A job on one store: made, struck, looked at, and done again."""
+def _live(case: Case, told: int, *, wait: bool) -> None:
+    """The life of the process: it says each step into the pipe, which outlives it, and never returns."""
 
-    def __init__(self, job: str, where: str, folder: Path) -> None:
-        self.job, self.where, self.folder = job, where, folder
-        self.file = folder / "backup"
+    def tell(mark: str, text: str = "") -> None:
+        os.write(told, f"{mark} {time.monotonic()!r} {text[:900]}\n".encode())
 
-    def prepare(self) -> None:
-        getattr(self, f"_prepare_{self.job}")()
-
-    def run(self) -> object:
-        return getattr(self, f"_run_{self.job}")()
-
-    def look(self) -> str:
-        """Whether the store is as before the job or as after it; everything else is an error."""
-        found: str = getattr(self, f"_look_{self.job}")()
-        return found
-
-    # --- load ---------------------------------------------------------------------------------------------------------
-
-    def _prepare_load(self) -> None:
-        for name, first, n in (("one.parquet", 0, BEFORE), ("two.parquet", BEFORE // 2, AFTER)):
-            codes = [f"H{i}" for i in range(first, first + n)]
-            points = gpd.points_from_xy(116 + np.arange(n) * 1e-6, np.full(n, 40.0))
-            write(gpd.GeoDataFrame({"code": codes, "address": name}, geometry=points, crs=4326), self.folder / name)
-        with open_store(self.where, create=True) as store:
-            load_files(store, "house", [str(self.folder / "one.parquet")], by="one")
-
-    def _run_load(self) -> object:
-        with open_store(self.where) as store:
-            return load_files(store, "house", [str(self.folder / "two.parquet")], by="two")
-
-    def _look_load(self) -> str:
-        with open_store(self.where) as store:
-            seen = (store.revision(), store.tables()["house"], _logged(store, "load"))
-        changed = BEFORE // 2
-        states = {
-            (1, BEFORE, 1): "before",
-            (2, AFTER + changed, 2 + changed): "after",
-        }
-        return states[seen]
-
-    # --- publish ------------------------------------------------------------------------------------------------------
-
-    def _prepare_publish(self) -> None:
-        with open_store(self.where, create=True) as store:
-            plans = Plans(store)
-            first = plans.add(_plan(), title="甲", by="planner")
-            plans.publish(first, by="boss", on=date(2026, 1, 1))
-            plans.add(_plan(), title="乙", by="planner", based_on=first)
-
-    def _run_publish(self) -> object:
-        with open_store(self.where) as store:
-            plans = Plans(store)
-            return plans.publish(plans.listed()[0].id, by="boss", on=_DAY)
-
-    def _look_publish(self) -> str:
-        with open_store(self.where) as store:
-            plans = Plans(store)
-            second, first = plans.listed()
-            holds = plans.at(_DAY)
-            seen = (second.state, first.valid_to is None, holds is not None and holds.id == second.id,
-                    _logged(store, "publish"), store.revision(), len(plans.lineage(second.id)) > 0)  # fmt: skip
-        states = {
-            ("draft", True, False, 1, 1, False): "before",
-            ("published", False, True, 2, 2, True): "after",
-        }
-        return states[seen]
-
-    # --- migrate ------------------------------------------------------------------------------------------------------
-
-    def _prepare_migrate(self) -> None:
-        place = place_of(self.where)
-        engine = engine_of(place)
-        upgrades.upgrade(engine, "0001")
-        square = shapely.to_wkb(shapely.box(116, 40, 116.1, 40.1))
-        with engine.begin() as connection:
-            into = "INSERT INTO grid (row, code, geometry) VALUES "
-            for row in range(1, 60):
-                shape = "?" if place.path is not None else "ST_SetSRID(ST_GeomFromWKB(%s), 4326)"
-                values = (row, f"G{row}", square)
-                mark = "?" if place.path is not None else "%s"
-                connection.exec_driver_sql(f"{into} ({mark}, {mark}, {shape})", values)
-        engine.dispose()
-
-    def _run_migrate(self) -> object:
-        return upgrade_store(self.where)
-
-    def _look_migrate(self) -> str:
-        place = place_of(self.where)
-        engine = engine_of(place)
-        version = upgrades.version_of(place, engine)
-        engine.dispose()
-        if version == upgrades.HEAD:
-            with open_store(self.where) as store:
-                grids = store.load("grid")
-                assert grids["code"].tolist() == [f"G{row}" for row in range(1, 60)]
-                assert grids.geometry.is_valid.all()
-        return {"0001": "before", upgrades.HEAD: "after"}[version or ""]
-
-    # --- backup -------------------------------------------------------------------------------------------------------
-
-    def _prepare_backup(self) -> None:
-        self._prepare_load()
-        backup(self.where, self.file)
-        self._run_load()
-
-    def _run_backup(self) -> object:
-        return backup(self.where, self.file)
-
-    def _look_backup(self) -> str:
-        goal = self.folder / "restored.gpkg"
-        if place_of(self.where).path is None:
-            # pg_restore lists what is in a dump that is whole; the counts beside it say which one it is.
-            held = _manifested(self.file)
-        else:
-            held = restore(self.file, goal)["house"].rows
-            goal.unlink()
-        return {BEFORE: "before", AFTER + BEFORE // 2: "after"}[held]
+    try:
+        Marks(tell).set_up(case.job)
+        tell("b")
+        try:
+            case.run()
+            tell("d")
+        except BaseException as error:  # noqa: BLE001 (said to the one who looks)
+            tell("f", f"{type(error).__name__}: {error}".replace("\n", " "))
+        if wait:
+            time.sleep(30)
+    finally:
+        os._exit(0)
 
 
-def _manifested(file: Path) -> int:
-    import json
-    import subprocess
-
-    subprocess.run(["pg_restore", "--list", str(file)], check=True, capture_output=True)
-    told = json.loads(file.with_name(file.name + MANIFEST).read_text("utf-8"))
-    return int(told["tables"]["house"][0])
-
-
-def _logged(store: Store, what: str) -> int:
-    with store.reading() as connection:
-        query = select(func.count()).select_from(_AUDIT).where(_AUDIT.c.what == what)
-        return int(connection.execute(query).scalar_one())
+def _lines(ours: int) -> Iterator[tuple[str, float, str]]:
+    rest = b""
+    while chunk := os.read(ours, 4096):
+        rest += chunk
+        while b"\n" in rest:
+            line, rest = rest.split(b"\n", 1)
+            mark, moment, text = line.decode().split(" ", 2)
+            yield mark, float(moment), text
 
 
-def _plan() -> Plan:
-    x, y = (n.ravel() for n in np.meshgrid(np.arange(8), np.arange(6)))
-    shapes = shapely.set_precision(shapely.box(x, y, x + 1, y + 1), 1)
-    shapes = shapely.transform(shapes, lambda xy: np.round(np.array([116.0, 40.0]) + xy * 1e-3, 7))
-    codes = [f"b{i}{j}" for i, j in zip(x, y, strict=True)]
-    return partition(gpd.GeoDataFrame({"code": codes, "unit": "U", "households": 150}, geometry=shapes, crs=4326), 300)
+def _sleep_until(moment: float) -> None:
+    if (left := moment - time.monotonic() - 3e-3) > 0:
+        time.sleep(left)
+    while time.monotonic() < moment:  # a commit is over in less than a sleep can be exact to
+        pass
 
 
-def strike(job: str, kind: str, places: Callable[[], Iterator[str]], moments: int, seed: int = 0) -> Count:
-    """Kill a job at random moments, each on a store of its own, and look at what is left.
+@contextmanager
+def _copied(case: Case) -> Iterator[Case]:
+    """The job once more, on a copy of its store and of the files beside it."""
+    import shutil
 
-    After each kill the store is checked from end to end, and the job is done again: it must then be as after.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for path in case.folder.iterdir():
+            if path.is_file() and not path.name.startswith("place.gpkg"):
+                shutil.copyfile(path, folder / path.name)
+        with case.places.fresh(folder, case.where) as where:
+            yield Case(case.job, where, folder, case.places)
+
+
+def strike(job: str, kind: str, places: Places, moments: int, seed: int = 0) -> Count:
+    """Kill a job at random moments, each time on a fresh copy of its store, and look at what is left.
+
+    How long its parts take undisturbed is measured first; the moments are spread over all of them. After each kill the
+    store is checked from end to end, and the job is done again: it must then be as after it.
     """
-    counted, draw, span = Count(job, kind), random.Random(f"{seed} {job} {kind}"), 0.0
-    for moment in range(moments + 1):
-        with tempfile.TemporaryDirectory() as folder, contextmanager(places)() as where:
-            case = Case(job, where, Path(folder))
-            case.prepare()
-            if moment == 0:  # how long it takes when nobody disturbs it
-                done, span = struck(case.run, None)
-                assert done
-                assert case.look() == "after"
-                continue
-            done, _ = struck(case.run, draw.uniform(0, 1.05 * span))
-            _settle(case.where)
-            found = case.look()
-            assert found == "after" or not done, "what was committed is lost"
-            counted.kills += 1
-            counted.found[found] += 1
-            if found == "before":
-                case.run()
-                assert case.look() == "after"
-            _whole(case)
+    counted, draw = Count(job, kind), random.Random(f"{seed} {job} {kind}")
+    with tempfile.TemporaryDirectory() as name, places.fresh(Path(name)) as where:
+        made = Case(job, where, Path(name), places)
+        made.prepare()
+        quiet = []
+        for _ in range(3):
+            with _copied(made) as case:
+                quiet.append(struck(case, None).marks)
+                assert list(quiet[-1]) == list(ORDER), f"the job says {list(quiet[-1])}"
+                assert case.look() == "new"
+        # The quickest: the first finds cold files, and others work on the machine.
+        usual = min(quiet, key=lambda marks: marks["d"] - marks["b"])
+        counted.usual = usual
+        for moment in range(moments):
+            # A few moments take the stages that matter first: amid the writing, in the commit, after it.
+            first, last = AIMED[(moment * (3 if moments >= len(AIMED) else 2) + 1) % len(AIMED)]
+            span = max(usual[last] - usual[first], 1e-4)
+            with _copied(made) as case:
+                found = struck(case, first, draw.uniform(0, 1.1 * span))
+                _count(counted, case, found)
     return counted
 
 
-def _whole(case: Case) -> None:
-    faults = check(case.where)[1]
-    assert not faults, faults
+def _count(counted: Count, case: Case, found: Struck) -> None:
+    counted.stages[STAGES[found.last]] += 1
+    try:
+        _settle(case.where)
+        counted.left += case.left()
+        state = case.look()
+        assert state == "new" or "C" not in found.marks, "what was committed is lost"
+        assert state == "old" or "c" in found.marks, "it is there, though it was not committed"
+        if state == "old" or case.job == "backup":
+            case.run()
+            assert case.look() == "new"
+        assert not case.left(), "what was left is not cleared"
+        faults = check(case.where)[1]
+        assert not faults, faults
+    except (AssertionError, GridgisError, KeyError, ValueError) as error:
+        counted.faults.append(f"  killed {STAGES[found.last]}: {type(error).__name__}: {error}")
+        state = "half"
+    counted.found[state] += 1
+
+
+def strike_server(job: str, running: Server, moments: int, seed: int = 0) -> Count:
+    """Kill the server itself while a job writes or commits: kill -9 and an immediate stop, in turn."""
+    counted, draw = Count(job, "server"), random.Random(f"{seed} {job} server")
+    places = Databases(running)
+    with tempfile.TemporaryDirectory() as name, places.fresh(Path(name)) as where:
+        made = Case(job, where, Path(name), places)
+        made.prepare()
+        with _copied(made) as case:
+            usual = counted.usual = struck(case, None).marks
+        for moment in range(moments):
+            first, last = (("w", "c"), ("c", "C"), ("C", "d"))[moment % 3]
+            hard = moment % 2 == 0
+            with _copied(made) as case:
+                delay = draw.uniform(0, usual[last] - usual[first])
+                found = struck(case, first, delay, lambda: running.crash(hard=hard))  # noqa: B023 (called at once)
+                running.start()
+                if found.error and "LostError" not in found.error and "StoreError" not in found.error:
+                    counted.faults.append(f"  told badly: {found.error}")
+                _count(counted, case, found)
+    return counted
+
+
+def fill_disks() -> None:
+    """Each job in a file on a disk of 8 MB that has room for a part of it only; for an administrator, who may mount."""
+    for job in FILLING:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", name], check=True)
+            try:
+                case = Case(job, str(folder / "place.gpkg"), folder, Files())
+                case.prepare()
+                said = fill(case, filled(folder, 45_000))
+                print(f"{job:8} file     on a full disk: old state whole, done again with room; {said}", flush=True)
+            finally:
+                subprocess.run(["umount", name], check=True)
 
 
 def _settle(where: str) -> None:
@@ -280,30 +261,41 @@ def _settle(where: str) -> None:
 
 
 def main() -> int:
-    from postgres import programs, server
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--job", choices=(*JOBS, "server", "disk"), action="append", help="only this one; may be repeated"
+    )
+    parser.add_argument("--kind", choices=("file", "postgis"), action="append", help="only on this database")
     asked = parser.parse_args()
     found = programs()
     if found is None:
         print("no PostgreSQL server is installed (make system installs one)", file=sys.stderr)
         return 1
-    with server(found) as running, tempfile.TemporaryDirectory() as folder:
+    jobs, kinds = asked.job or [*JOBS, "server", "disk"], asked.kind or ["file", "postgis"]
+    half = 0
 
-        def in_files() -> Iterator[str]:
-            with tempfile.TemporaryDirectory(dir=folder) as own:
-                yield f"{own}/place.gpkg"
+    def told(counted: Count) -> None:
+        nonlocal half
+        half += counted.found["half"] + len(counted.faults)
+        print(counted, flush=True)
 
-        def in_databases() -> Iterator[str]:
-            with running.database() as address:
-                yield address
-
-        for job in JOBS:
-            for kind, places in (("file", in_files), ("postgis", in_databases)):
-                print(strike(job, kind, places, asked.moments, asked.seed), flush=True)
-    return 0
+    with server(found) as running:
+        for job in (job for job in JOBS if job in jobs):
+            for kind in kinds:
+                places = Files() if kind == "file" else Databases(running)
+                told(strike(job, kind, places, asked.moments, asked.seed))
+    if "server" in jobs:
+        with server(found, durable=True) as running:
+            for job in ("load", "publish"):
+                told(strike_server(job, running, max(3, asked.moments // 5), asked.seed))
+    if "disk" in jobs:
+        if os.geteuid() == 0:
+            fill_disks()
+        else:
+            print("the full disk is left out: only an administrator may mount one")
+    return 1 if half else 0
 
 
 if __name__ == "__main__":

@@ -411,7 +411,7 @@ def test_the_rules_that_the_machine_checks_are_counted() -> None:
 
 
 def test_the_security_headers_are_those_that_are_sent() -> None:
-    (block,) = fenced(PAGES["operators"], "text")
+    (block,) = fenced(PAGES["operating"], "text")
     assert dict(line.split(": ", 1) for line in block.splitlines()) == webmap._HEADERS
 
 

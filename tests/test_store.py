@@ -28,6 +28,7 @@ from postgres import Server
 from sqlalchemy import Connection, UniqueConstraint, create_engine, event, inspect, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
+from stored import everything
 
 from gridgis import schema
 from gridgis.errors import CRSError, GeometryError, NotFoundError, SchemaError, StoreError
@@ -124,7 +125,7 @@ def a_frame_of(name: str) -> pd.DataFrame:
 def test_every_column_of_every_table_comes_back(store: Store, name: str) -> None:
     frame = a_frame_of(name)
     store.save({name: frame})
-    loaded = store.load(name)
+    loaded = everything(store, name)
     assert set(loaded.columns) == set(frame.columns)
     wanted = schema.check(frame, name) if name in schema.TABLES else frame
     for column in frame.columns.drop("geometry", errors="ignore"):
@@ -200,7 +201,7 @@ def test_lists_times_and_dates_inside_other_columns(store: Store) -> None:
 
 def test_a_plain_frame_stays_plain_and_an_empty_one_empties(store: Store) -> None:
     store.save({"person": pd.DataFrame({"id": ["1"], "house": ["H1"]}), "house": houses()})
-    assert not isinstance(store.load("person"), gpd.GeoDataFrame)
+    assert not isinstance(everything(store, "person"), gpd.GeoDataFrame)
     store.save({"house": pd.DataFrame()})
     emptied = store.load("house")
     assert isinstance(emptied, gpd.GeoDataFrame)
@@ -268,7 +269,7 @@ class Fault(Exception):
 )
 def test_a_fault_in_the_middle_leaves_the_old_state_whole(store: Store, statement: str, fault: type) -> None:
     store.save({"grid": grids(), "house": houses(50)}, {"title": "old"})
-    before = {name: store.load(name) for name in TABLES}
+    before = {name: everything(store, name) for name in TABLES}
     struck = []
 
     def strike(_c: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
@@ -283,7 +284,7 @@ def test_a_fault_in_the_middle_leaves_the_old_state_whole(store: Store, statemen
     assert struck
     assert (store.revision(), store.settings()) == (1, {"title": "old"})
     for name, frame in before.items():
-        assert_frame_equal(store.load(name), frame)
+        assert_frame_equal(everything(store, name), frame)
     store.save({"house": houses(7)})
     assert store.tables()["house"] == 7
 
@@ -419,13 +420,29 @@ def test_a_database_that_is_no_store_is_refused(postgres: Server) -> None:
             open_store(address, create=True)
 
 
+def test_a_database_that_does_not_keep_utf8_is_refused(postgres: Server) -> None:
+    with postgres.database(encoding="SQL_ASCII") as address:
+        for create in (False, True):
+            with pytest.raises(
+                StoreError, match=r"does not keep text as UTF-8; found SQL_ASCII; wanted UTF8\. Make it"
+            ):
+                open_store(address, create=create)
+
+
+def test_text_travels_as_utf8_whatever_the_environment_says(postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with postgres.database(store=True) as address, open_store(address) as store:
+        store.save({"staff": pd.DataFrame({"id": ["s1"], "name": "王某"})})
+        assert store.load("staff")["name"].tolist() == ["王某"]
+
+
 def test_a_store_of_a_newer_version_is_refused(file: Store) -> None:
     file.close()
     with sqlite3.connect(file.path) as connection:
         connection.execute("UPDATE gridgis_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0006"
+        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0007"
     ):
         open_store(file.path, create=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -16,10 +17,12 @@ import pytest
 import shapely
 from pandas.testing import assert_frame_equal
 from postgres import Server
+from stored import everything
 from test_store_plans import plan
 
 from gridgis.errors import StoreError
-from gridgis.store import open_store
+from gridgis.replace import _machine
+from gridgis.store import open_store, upgrades
 from gridgis.store.models import TABLES
 from gridgis.store.moving import MANIFEST, backup, copy, restore
 from gridgis.store.plans import Plans
@@ -49,7 +52,7 @@ def filled(where: str) -> dict[str, pd.DataFrame]:
         first = plans.add(plan(), title="甲", by="planner")
         plans.publish(first, by="boss", on=date(2026, 5, 1))
         plans.add(plan(), title="乙", by="planner", based_on=first)
-        return {name: store.load(name) for name in TABLES}
+        return {name: everything(store, name) for name in TABLES}
 
 
 def assert_holds(where: str, wanted: dict[str, pd.DataFrame]) -> None:
@@ -58,7 +61,7 @@ def assert_holds(where: str, wanted: dict[str, pd.DataFrame]) -> None:
         assert store.revision() == 2  # saved once, published once
         assert [(v.title, v.state) for v in Plans(store).listed()] == [("乙", "draft"), ("甲", "published")]
         for name, frame in wanted.items():
-            assert_frame_equal(store.load(name), frame)
+            assert_frame_equal(everything(store, name), frame)
 
 
 @contextmanager
@@ -181,6 +184,9 @@ def test_a_backup_that_cannot_be_trusted_is_refused(places: dict[str, list[str]]
     manifest.write_text("{", "utf-8")
     with pytest.raises(StoreError, match="the manifest of the backup cannot be read"):
         restore(file, goal)
+    manifest.write_text(told.replace(upgrades.HEAD, "0005"), "utf-8")
+    with pytest.raises(StoreError, match="made by another version of gridgis; found revision 0005; wanted revision"):
+        restore(file, goal)
     changed = json.loads(told)
     changed["tables"]["house"][0] += 1
     manifest.write_text(json.dumps(changed), "utf-8")
@@ -206,7 +212,9 @@ def test_a_dump_goes_into_a_database_only(places: dict[str, list[str]], tmp_path
         restore(tmp_path / "backup", places["file"][0])
     manifest = tmp_path / f"backup{MANIFEST}"
     told = manifest.read_text("utf-8")
-    manifest.write_text(told.replace("12", "13", 1), "utf-8")
+    wrong = json.loads(told)
+    wrong["tables"]["house"][0] += 1
+    manifest.write_text(json.dumps(wrong), "utf-8")
     with pytest.raises(StoreError, match="the backup is not what its manifest says"):
         restore(tmp_path / "backup", places["postgis"][1])
     manifest.write_text(told, "utf-8")
@@ -224,3 +232,33 @@ def test_a_backup_that_cannot_be_written_leaves_the_old_one(places: dict[str, li
     backup(places["file"][0], file)
     with unchanged(file, tmp_path / f"backup{MANIFEST}"), pytest.raises(StoreError, match="there is no such store"):
         backup(tmp_path / "none.gpkg", file)
+
+
+def test_a_backup_that_breaks_off_between_its_two_names_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, file = str(tmp_path / "a.gpkg"), tmp_path / "backup"
+    filled(store)
+    old = backup(store, file)
+    with open_store(store) as opened:
+        opened.save({"staff": pd.DataFrame({"id": ["s1"], "name": "甲"})})
+    replace = Path.replace
+
+    def strike(path: Path, goal: Path) -> Path:
+        if goal.name == "backup":
+            raise KeyboardInterrupt
+        return replace(path, goal)
+
+    monkeypatch.setattr(Path, "replace", strike)
+    for _ in range(2):  # twice: the manifest still knows the backup that is there
+        with pytest.raises(KeyboardInterrupt):
+            backup(store, file)
+    monkeypatch.undo()
+    assert restore(file, tmp_path / "b.gpkg") == old
+    gone = tmp_path / f".gridgis-{_machine()}-4194999-{'0' * 32}"  # of a process that cannot be there any more
+    mine = tmp_path / f".gridgis-{_machine()}-{os.getpid()}-{'0' * 32}"
+    for left in (gone, mine):
+        left.touch()
+    new = backup(store, file)
+    assert (gone.exists(), mine.exists()) == (False, True)
+    assert restore(file, tmp_path / "c.gpkg") == new != old

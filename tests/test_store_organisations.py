@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import shapely
 from sqlalchemy import delete, exists, func, insert, select, text, union_all, update
+from stored import everything
 from test_store_plans import plan
 
 from gridgis.cli import run
@@ -26,6 +27,7 @@ from gridgis.store.models import Base
 from gridgis.store.moving import copy
 from gridgis.store.personal import Personal
 from gridgis.store.plans import Plans
+from gridgis.store.users import Users
 
 MAY, JUNE = date(2026, 5, 1), date(2026, 6, 1)
 _TABLES = Base.metadata.tables
@@ -67,6 +69,7 @@ def fill(store: Store, name: str) -> int:
     plans.add(plan(), title=f"{name}稿", by="planner", based_on=number)
     walked = pd.DataFrame({"staff": ["s1"], "time": ["2026-03-02T08:00:00Z"], "lon": 116.0, "lat": 40.0})
     Personal(store, "clerk").keep_tracks(walked)
+    Users(store, "boss").add("root", f"{name}'s password, long", role="administrator")
     return number
 
 
@@ -76,8 +79,9 @@ def held(store: Store) -> dict[str, Any]:
     with store.reading() as connection:
         log = connection.execute(select(_TABLES["audit"].c["id"], _TABLES["audit"].c.what)).all()
     return {
-        "tables": {name: store.load(name).to_csv() for name in store.tables()}, "counts": store.tables(),
+        "tables": {name: everything(store, name).to_csv() for name in store.tables()}, "counts": store.tables(),
         "settings": store.settings(), "revision": store.revision(), "plans": plans.listed(), "log": log,
+        "users": Users(store, "boss").listed(),
         "rows": {v.id: plans.load(v.id)[0].blocks.to_csv() for v in plans.listed()},
     }  # fmt: skip
 
@@ -86,7 +90,7 @@ def test_nothing_of_another_organisation_is_seen(both: tuple[Store, Store]) -> N
     one, other = both
     assert not any(other.tables().values())
     assert (other.settings(), other.revision()) == ({}, 0)
-    assert all(len(other.load(name)) == 0 for name in other.tables())
+    assert all(len(everything(other, name)) == 0 for name in other.tables())
     plans, theirs = Plans(other), [version.id for version in Plans(one).listed()]
     assert plans.listed() == []
     assert plans.at(MAY) is None
@@ -96,8 +100,10 @@ def test_nothing_of_another_organisation_is_seen(both: tuple[Store, Store]) -> N
                 ask(number)
         assert plans.operations(number) == []
         assert len(plans.lineage(number)) == 0
-    assert len(Personal(other, "spy").tracks()) == 0
-    assert len(Personal(other, "spy").load("person")) == 0
+    assert len(Personal(other, "spy").tracks(purpose="test")) == 0
+    assert len(Personal(other, "spy").load("person", purpose="test")) == 0
+    users = Users(other, "spy")
+    assert (users.listed(), users.verify("root", "甲's password, long")) == ([], None)
     found = Lookups(other, MAY)
     assert (found.plan, found.at(116.0005, 40.0005), found.of_staff("s1"), found.of_address("成府路28号")) == (
         None, None, [], None,
@@ -109,13 +115,14 @@ def test_nothing_of_another_organisation_is_changed(both: tuple[Store, Store], t
     before = held(one)
     draft, published = (version.id for version in Plans(one).listed())
     read, _, version = Plans(one).load(draft)
-    plans, personal = Plans(other), Personal(other, "spy")
+    plans, personal, users = Plans(other), Personal(other, "spy"), Users(other, "spy")
     tries = (
         lambda: plans.add(read, title="乙", by="spy", based_on=draft),
         lambda: plans.save(draft, read, read, seen=version.revision, by="spy"),
         lambda: plans.remove(draft, by="spy"), lambda: plans.check(draft, by="spy"),
         lambda: plans.publish(draft, by="spy", on=JUNE), lambda: plans.archive(published, by="spy", on=JUNE),
-        lambda: personal.forget("p1"),
+        lambda: personal.forget("p1"), lambda: users.set_role("root", "supervisor"), lambda: users.disable("root"),
+        lambda: users.enable("root"), lambda: users.set_password("root", "the spy's password"),
     )  # fmt: skip
     for attempt in tries:
         with pytest.raises((NotFoundError, StoreError), match="there is no such"):
@@ -128,6 +135,8 @@ def test_nothing_of_another_organisation_is_changed(both: tuple[Store, Store], t
     assert load_files(other, "person", [str(persons)], by="spy").counts == (1, 0, 0)
     keep = plans.keeping(Plan(read.blocks, read.grids, {}), title="乙", by="spy", on=MAY)
     other.save({}, then=keep)
+    assert users.add("root", "the spy's password", role="supervisor").role == "supervisor"
+    assert users.verify("root", "the spy's password") is not None
     assert held(one) == before
 
 
@@ -137,10 +146,13 @@ def test_the_same_codes_live_side_by_side(both: tuple[Store, Store], where: str,
     fill(other, "乙")
     assert held(one) == before
     assert other.load("grid")["name"].unique().tolist() == ["乙"]
-    fill_again = other.load("person").assign(house="H2")
+    fill_again = everything(other, "person").assign(house="H2")
     other.save({"person": fill_again})
-    one.save({"person": one.load("person")})
-    assert (one.load("person")["house"].tolist(), other.load("person")["house"].tolist()) == (["甲"], ["H2"])
+    one.save({"person": everything(one, "person")})
+    assert (everything(one, "person")["house"].tolist(), everything(other, "person")["house"].tolist()) == (
+        ["甲"],
+        ["H2"],
+    )
     assert Plans(one).at(MAY) != Plans(other).at(MAY)
     faults = [fault for fault in check(where)[1] if "names what is not in" not in fault.message]
     assert faults == []
@@ -185,8 +197,8 @@ def test_the_rule_reaches_every_kind_of_statement(both: tuple[Store, Store]) -> 
         assert connection.execute(delete(person)).rowcount == 0
         assert connection.execute(update(person).values(house="x")).rowcount == 0
         connection.execute(insert(person), [{"row": 77, "id": "p1"}, {"row": 78, "id": "p2"}])
-    assert one.load("person")["id"].tolist() == ["p1"]
-    assert other.load("person")["id"].tolist() == ["p1", "p2"]
+    assert everything(one, "person")["id"].tolist() == ["p1"]
+    assert everything(other, "person")["id"].tolist() == ["p1", "p2"]
 
 
 def test_every_table_belongs_to_an_organisation() -> None:
@@ -196,7 +208,7 @@ def test_every_table_belongs_to_an_organisation() -> None:
 def test_every_function_was_tried() -> None:
     """A new function of the store has to be added to the tests above."""
     source = Path(__file__).read_text("utf-8")
-    for kind in (Plans, Personal, Lookups, Store):
+    for kind in (Plans, Personal, Lookups, Store, Users):
         for name, _ in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and name not in ("close", "ask", "today", "grid", "of_unit"):
                 assert f".{name}(" in source or f"{name}," in source, f"{kind.__name__}.{name}"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import pandas as pd
 import pytest
 import shapely
 from pandas.testing import assert_frame_equal
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
+from stored import everything
 
 from gridgis.cli import run
-from gridgis.errors import NotFoundError, SchemaError
+from gridgis.errors import InputError, NotFoundError, SchemaError, StoreError
 from gridgis.store import Store, open_store
 from gridgis.store.checking import check
 from gridgis.store.models import Base
@@ -50,14 +52,14 @@ def test_tracks_come_back_and_twice_is_once(store: Store) -> None:
     assert personal.keep_tracks(walked) == (5, 7)
     assert personal.keep_tracks(walked) == (0, 12)
     wanted = walked.sort_values(["staff", "time"], ignore_index=True)
-    found = personal.tracks()
+    found = personal.tracks(purpose="test")
     assert_frame_equal(found[wanted.columns], wanted, check_dtype=False)
     assert found["accuracy"].isna().all()
     assert str(found["time"].dt.tz) == "UTC"
-    mine = personal.tracks("w1", date(2026, 3, 3), date(2026, 3, 3))
+    mine = personal.tracks("w1", date(2026, 3, 3), date(2026, 3, 3), purpose="test")
     assert mine["time"].dt.tz_convert("Asia/Shanghai").dt.date.unique().tolist() == [date(2026, 3, 3)]
     assert set(mine["staff"]) == {"w1"}
-    assert len(personal.tracks("nobody")) == 0
+    assert len(personal.tracks("nobody", purpose="test")) == 0
     assert [entry[:3] for entry in logged(store)] == [
         ("load", "track", None), ("load", "track", None), ("look", "track", None), ("look", "track", "w1"),
         ("look", "track", "nobody"),
@@ -72,10 +74,10 @@ def test_tracks_go_when_their_days_are_over(store: Store) -> None:
     days = sorted(set(fixes()["time"].dt.tz_convert("Asia/Shanghai").dt.date))
     assert personal.expire(date(2026, 5, 31), 90) == 0
     assert personal.expire(date(2026, 6, 1), 90) == 2
-    left = personal.tracks()
+    left = personal.tracks(purpose="test")
     assert set(left["time"].dt.tz_convert("Asia/Shanghai").dt.date) == set(days[1:])
     assert personal.forget_tracks("w1") == len(days) - 1
-    assert set(personal.tracks()["staff"]) == {"w2"}
+    assert set(personal.tracks(purpose="test")["staff"]) == {"w2"}
     entries = [entry for entry in logged(store) if entry[0] in ("expire", "forget")]
     assert entries == [
         ("expire", "track", None, {"before": "2026-03-03", "tracks": 2}),
@@ -86,17 +88,97 @@ def test_tracks_go_when_their_days_are_over(store: Store) -> None:
 def test_a_person_is_removed_and_the_log_does_not_say_whom(store: Store) -> None:
     store.save({"person": persons()})
     personal = Personal(store, "clerk")
-    assert len(personal.load("person")) == 2
+    assert len(personal.load("person", purpose="test")) == 2
     personal.forget("p2")
-    assert store.load("person")["id"].tolist() == ["p1"]
-    assert logged(store) == [("look", "person", None, {"rows": 2}), ("forget", "person", None, {"rows": 1})]
+    assert [row["id"] for row in everything(store, "person").to_dict("records")] == ["p1"]
+    assert logged(store) == [
+        ("look", "person", None, {"rows": 2, "purpose": "test"}), ("forget", "person", None, {"rows": 1}),
+    ]  # fmt: skip
     assert store.revision() == 2
     with pytest.raises(NotFoundError, match="there is no such person"):
         personal.forget("p2")
     assert len(logged(store)) == 2
     assert check(store.name)[1] == []
-    assert len(personal.load("staff")) == 0
+    assert len(personal.load("staff", purpose="test")) == 0
     assert len(logged(store)) == 2  # staff on duty are no residents
+
+
+def test_what_points_at_a_removed_person_goes_with_the_last_of_the_house(store: Store) -> None:
+    people = pd.DataFrame({"id": ["p1", "p2", "p3", "p4"], "house": ["H1", "H1", "H2", None]})
+    sites = gpd.GeoDataFrame(
+        {"code": ["C1", "C2", "shop"], "house": ["H1", "H2", None]},
+        geometry=[shapely.Point(116 + i, 40) for i in range(3)], crs=4326,
+    )  # fmt: skip
+    targets = ["C1", "C2", "shop", "H1", "H2", "p1", "p2", "F1"]
+    visits = pd.DataFrame({"target": targets, "time": pd.Timestamp("2026-03-02T00:00Z")})
+    households = pd.DataFrame({"code": ["F1", "F2"], "house": ["H1", "H2"]})
+    store.save({"person": people, "site": sites, "visit": visits, "household": households})
+    personal = Personal(store, "clerk")
+
+    def left() -> list[list[str]]:
+        columns = (("person", "id"), ("site", "code"), ("household", "code"), ("visit", "target"))
+        return [everything(store, table)[column].tolist() for table, column in columns]
+
+    personal.forget("p1")  # p2 still lives there
+    assert left() == [
+        ["p2", "p3", "p4"], ["C1", "C2", "shop"], ["F1", "F2"], ["C1", "C2", "shop", "H1", "H2", "p2", "F1"],
+    ]  # fmt: skip
+    personal.forget("p2")  # the last of H1
+    rest = [["p3", "p4"], ["C2", "shop"], ["F2"], ["C2", "shop", "H2"]]
+    assert left() == rest
+    personal.forget("p4")  # without a house
+    assert left() == [["p3"], *rest[1:]]
+    assert [(what, table, key, after) for what, table, key, after in logged(store)] == [
+        ("forget", "person", None, {"rows": 1}), ("forget", "visit", None, {"rows": 1}),
+        ("forget", "person", None, {"rows": 1}), ("forget", "site", None, {"rows": 1}),
+        ("forget", "household", None, {"rows": 1}), ("forget", "visit", None, {"rows": 4}),
+        ("forget", "person", None, {"rows": 1}),
+    ]  # fmt: skip
+    assert not [fault for fault in check(store.name)[1] if "names what is not in" not in fault.message]
+
+
+def test_rows_of_residents_are_not_read_without_a_word(store: Store) -> None:
+    store.save({"person": persons()})
+    for table in ("person", "household", "site", "visit"):
+        with pytest.raises(StoreError, match=f"without saying who looks and what for; found '{table}'. Read them with"):
+            store.load(table)
+    personal = Personal(store, "clerk")
+    for look in (lambda: personal.load("person", purpose=" "), lambda: personal.tracks(purpose="")):
+        with pytest.raises(InputError, match="a look at personal rows needs a purpose"):
+            look()
+    assert logged(store) == []
+    personal.load("visit", purpose="quarterly report")
+    assert logged(store) == [("look", "visit", None, {"rows": 0, "purpose": "quarterly report"})]
+
+
+def test_without_its_note_there_is_no_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "place.gpkg"
+    with open_store(path, create=True) as store:
+        store.save({"person": persons(), "staff": pd.DataFrame({"id": ["s1"], "name": "甲"})})
+
+    def only_read(connection: Any, _record: object) -> None:
+        connection.execute("PRAGMA query_only = ON")
+
+    event.listen(Engine, "connect", only_read)
+    try:
+        out = tmp_path / "out.csv"
+        assert run(["export", str(path), "staff", "-o", str(out)]) == 0
+        for layer in ("persons", "fixes"):
+            capsys.readouterr()
+            assert run(["export", str(path), layer, "-o", str(tmp_path / "no.csv")]) == 2
+            assert "cannot be looked at, because the look cannot be noted: attempt to write" in capsys.readouterr().err
+    finally:
+        event.remove(Engine, "connect", only_read)
+    assert not (tmp_path / "no.csv").exists()
+
+
+def test_export_says_who_looked_and_what_for(tmp_path: Path) -> None:
+    path = tmp_path / "place.gpkg"
+    with open_store(path, create=True) as store:
+        store.save({"person": persons()})
+        line = ["export", str(path), "persons", "-o", str(tmp_path / "o.csv"), "--by", "clerk", "--purpose", "季报"]
+        assert run(line) == 0
+        assert logged(store) == [("look", "person", None, {"rows": 2, "purpose": "季报"})]
 
 
 def test_nothing_of_a_removed_person_stays_in_the_file(tmp_path: Path) -> None:
@@ -142,5 +224,5 @@ def test_tracks_move_with_the_store_and_rows_are_added_after_a_copy(store: Store
     copy(store.name, tmp_path / "copied.gpkg")
     with open_store(tmp_path / "copied.gpkg") as copied:
         personal = Personal(copied, "clerk")
-        assert_frame_equal(personal.tracks(), Personal(store, "clerk").tracks())
+        assert_frame_equal(personal.tracks(purpose="test"), Personal(store, "clerk").tracks(purpose="test"))
         assert personal.keep_tracks(fixes(5)) == (8, 12)

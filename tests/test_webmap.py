@@ -31,6 +31,8 @@ from branca.colormap import LinearColormap
 from flask import Flask
 from flask.testing import FlaskClient
 from folium.plugins import MarkerCluster
+from sqlalchemy import Engine, event
+from stored import everything
 
 import webmap
 from gridgis import crs
@@ -38,6 +40,7 @@ from gridgis.errors import GridgisError, InputError, NotFoundError, PlanError, S
 from gridgis.plan.partition import Plan
 from gridgis.project import Project
 from gridgis.store import open_store
+from gridgis.store.audit import LOOKED
 from gridgis.store.plans import Plans
 from webmap import CONTENT_SECURITY_POLICY, create_app, finding, language, layers
 from webmap.errors import status_of
@@ -825,7 +828,7 @@ def test_no_house_person_or_room_in_all_that_is_public(place: Callable[..., Flas
 def test_no_house_person_or_room_of_the_sample(sample: Path, built: Path) -> None:
     path = Project.load(sample / "project.toml").store
     with open_store(path) as store:
-        tables = {name: store.load(name) for name in ("house", "person", "building")}
+        tables = {name: everything(store, name) for name in ("house", "person", "building")}
     assert built.is_dir() and min(len(table) for table in tables.values()) > 500
     houses, persons = tables["house"], tables["person"]
     known = sorted(tables["building"]["address"].dropna())
@@ -835,6 +838,25 @@ def test_no_house_person_or_room_of_the_sample(sample: Path, built: Path) -> Non
     assert words & {*houses["code"], *persons["id"]} == set()
     assert re.findall(ROOM_LEVEL, text) == []
     assert sum(f'"label": "{address}"' in text for address in known[::7]) > 80
+
+
+def test_the_web_opens_no_table_of_residents_tracks_or_users(sample: Path, built: Path) -> None:
+    """Nothing that a web process asks of the store names one of them."""
+    path = Project.load(sample / "project.toml").store
+    assert built.is_dir()
+    asked: list[str] = []
+
+    def listen(_c: Any, _cursor: Any, sql: str, *_rest: Any) -> None:
+        asked.append(sql)
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        everything_public(create_app({"STORE": path}).test_client(), ["滨河东路10弄1号2单元302室", "PX0001"])
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+    opened = {name for sql in asked for name in re.findall(r'(?:FROM|JOIN|INTO|UPDATE) "?(\w+)', sql)}
+    assert {"grid", "staff", "posting", "building"} & opened
+    assert opened & {*LOOKED, "house", "track", "audit", "user_account", "patrol"} == set()
 
 
 NASTY = "<img src=x onerror=alert(1)>{{7*7}}${alert(2)}</script><script>alert(3)</script>\"'&"

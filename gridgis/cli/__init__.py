@@ -37,6 +37,7 @@ _COMMANDS = {
     "patrol": "巡查覆盖与达标。Patrol coverage and the rules kept or missed.",
     "export": "从库中导出图层。Write a layer of a store to a file.",
     "store": "库：建立、检查、升级、备份、恢复。Make, check, back up, restore and copy a store.",
+    "user": "库的用户：添加、列出、角色、口令、停用。Users of a store: their roles and passwords.",
     "serve": "打开地图网站。Open the public map.",
     "profile": "查看各地规则。The rules of a locality.",
 }

@@ -155,7 +155,11 @@ def expire(store: str, profile: str) -> None:
 @click.option("--person", metavar="ID", help="删除一位居民 remove a resident")
 @click.option("--staff", metavar="ID", help="删除一名人员的全部轨迹 remove all tracks of a member of staff")
 def forget(store: str, person: str | None, staff: str | None) -> None:
-    """应要求删除个人数据；日志只记删除过。Remove a person on request; the log says that it was done, not of whom."""
+    """应要求删除个人数据；日志只记删除过。
+
+    Remove a person on request, with the visits to them; of the last one kept in a house also its households, sites and
+    visits. The log says that it was done, not of whom.
+    """
     from gridgis.store import open_store
     from gridgis.store.personal import Personal
 

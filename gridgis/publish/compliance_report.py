@@ -7,12 +7,9 @@ It asks nothing of any other host; its only script chooses the language.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import geopandas as gpd
-import jinja2
 import numpy as np
 import pandas as pd
 import shapely
@@ -22,7 +19,7 @@ from gridgis.profile import Profile
 from gridgis.publish import rule_words, words
 from gridgis.publish.defect_map import DefectMap, draw_map
 from gridgis.publish.languages import SCRIPT, SCRIPT_HASH
-from gridgis.publish.reports import figure, percent
+from gridgis.publish.page_templates import template
 from gridgis.rules import Rule
 
 #: Rows of a list that are written out, holes that are drawn, and how small a hole is left out (m²).
@@ -75,7 +72,7 @@ def compliance_page(
     names = {} if staff is None else dict(zip(staff["id"].astype(str), staff["name"].astype(str), strict=True))
     found = rules[~rules["reason"].astype(object).str.startswith("not checked", na=False)]
     missed = _gathered(found[found["result"].isin(("missed", "undecided"))])
-    page = _template().render(
+    page = template("compliance.html", {"words": rule_words, "pair": words.pair}).render(
         title=title or profile.title,
         made=made,
         profile=profile,
@@ -103,20 +100,6 @@ def compliance_page(
         script_hash=SCRIPT_HASH,
     )
     return page + "\n"
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters.update(figure=figure, percent=percent, day=_day)
-    environment.globals.update(words=rule_words, pair=words.pair)
-    return environment.from_string((files("gridgis.publish") / "compliance.html").read_text("utf-8"))
-
-
-def _day(value: Any) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:%Y-%m-%d}"
 
 
 def _records(frame: pd.DataFrame | None) -> dict[str, Any]:

@@ -6,12 +6,9 @@ The page asks nothing of any other host. Its only script chooses the language; w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import geopandas as gpd
-import jinja2
 import numpy as np
 import pandas as pd
 import pyproj
@@ -25,7 +22,7 @@ from gridgis.publish.closeups import Closeup, Place, closeups
 from gridgis.publish.defect_map import draw_map
 from gridgis.publish.languages import SCRIPT, SCRIPT_HASH
 from gridgis.publish.outlines import Floats, Objects
-from gridgis.publish.reports import figure, percent
+from gridgis.publish.page_templates import figure, template
 from gridgis.schema import DEFECT_KINDS, codes_as_text
 
 #: How many defects are written out, the worst first; how many more are marked on the map; rows of other tables.
@@ -103,7 +100,7 @@ def defects_report(
     drawn = _Drawn(ranked.head(MARKED), grids, boundary)
     plan = draw_map(drawn.grids, codes, drawn.boundary, drawn.defects, drawn.places)
     cards = _cards(ranked.head(SHOWN), drawn, codes, "" if plan is None else plan.prefix)
-    page = _template().render(
+    page = template("defects.html").render(
         title=title,
         made=made,
         verdict=verdict,
@@ -119,15 +116,6 @@ def defects_report(
         script_hash=SCRIPT_HASH,
     )
     return page + "\n"
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters.update(figure=figure, percent=percent)
-    return environment.from_string((files("gridgis.publish") / "defects.html").read_text("utf-8"))
 
 
 class _Drawn:

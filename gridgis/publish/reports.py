@@ -6,18 +6,14 @@ The page asks nothing of any other host, runs no script, and names no resident.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import geopandas as gpd
-import jinja2
-import numpy as np
 import pandas as pd
 
 from gridgis.chinese import in_chinese
 from gridgis.publish import words
+from gridgis.publish.page_templates import figure, percent, template
 from gridgis.publish.plates import draw_plate
 
 #: How many rows of a long list are written out; the rest is counted.
@@ -66,7 +62,7 @@ def build_report(
         The page. Lists are cut at :data:`SHOWN` rows and say so. The same arguments give the same bytes.
     """
     defects = list(verdict.get("defects", ()))
-    page = _template().render(
+    page = template("report.html", parameters=_parameters).render(
         title=title,
         made=made,
         verdict=verdict,
@@ -86,58 +82,6 @@ def build_report(
         sources=list(sources),
     )
     return page + "\n"
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters.update(figure=figure, percent=percent, day=_day, parameters=_parameters)
-    return environment.from_string((files("gridgis.publish") / "report.html").read_text("utf-8"))
-
-
-def figure(value: Any) -> str:
-    """A number as a reader wants it: whole ones grouped, others with three figures or so; a dash for none.
-
-    Examples
-    --------
-    >>> figure(27000), figure(0.03333), figure(1234.56), figure(float("nan"))
-    ('27,000', '0.0333', '1,235', '–')
-    """
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {figure(inner)}" for name, inner in value.items())
-    if value is None or (not isinstance(value, str | list | tuple) and pd.isna(value)):
-        return "–"
-    if isinstance(value, bool | np.bool_):
-        return "是 yes" if value else "否 no"
-    if not isinstance(value, int | float | np.integer | np.floating):
-        return ", ".join(map(figure, value)) if isinstance(value, list | tuple) else str(value)
-    number = float(value)
-    if number == round(number) or abs(number) >= 1000:
-        return f"{number:,.0f}"
-    return f"{number:.3g}"
-
-
-def percent(value: Any, signed: bool = False) -> str:
-    """A fraction as percent with one decimal; a dash for none. What is short of all is never written as all.
-
-    Examples
-    --------
-    >>> percent(0.8659), percent(-0.25, signed=True), percent(0.9999)
-    ('86.6 %', '−25.0 %', '> 99.9 %')
-    """
-    if value is None or pd.isna(value):
-        return "–"
-    if 0.9995 <= value < 1 and not signed:
-        return "> 99.9 %"
-    return f"{100 * float(value):{'+' if signed else ''}.1f} %".replace("-", "−")
-
-
-def _day(value: Any) -> str:
-    if value is None or pd.isna(value):
-        return "–"
-    return value.strftime("%Y-%m-%d") if isinstance(value, date | pd.Timestamp) else str(value)
 
 
 def _parameters(values: Any) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from gridgis.errors import LostError, NotFoundError, StoreError
-from gridgis.store import geopackage, organisations, upgrades
+from gridgis.store import audit, geopackage, organisations, upgrades
 from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Organisation, Revision, Saved, Setting
 from gridgis.store.numbering import last_row, note_places
@@ -126,17 +126,13 @@ class Store:
         ------
         NotFoundError
             There is no table of that name.
+        StoreError
+            Its rows are of residents: :meth:`gridgis.store.personal.Personal.load` reads them, and notes who looked.
         """
-        if table not in TABLES:
-            raise NotFoundError("no such table", source=self.name, found=repr(table), wanted=", ".join(TABLES))
-        kept: Table = TABLES[table]
-
-        def ask(connection: Connection) -> pd.DataFrame:
-            rows = connection.execute(select(kept).order_by(kept.c.row)).all()
-            note = connection.execute(select(Saved.columns).where(Saved.name == table)).scalar_one_or_none()
-            return to_frame(rows, kept, note or {})
-
-        return self.ask(ask)
+        if table in audit.LOOKED:
+            raise StoreError("rows of residents are not read without saying who looks and what for", source=self.name,
+                             found=repr(table), remedy="Read them with gridgis.store.personal.Personal.")  # fmt: skip
+        return self.ask(lambda connection: read_table(connection, table, self.name))
 
     def tables(self) -> dict[str, int]:
         """How many rows each table has, by name; 0 where nothing was saved."""
@@ -190,6 +186,16 @@ class Store:
                 source=self.name,
                 remedy="What was saved before is whole. Make room on the disk; see who holds the file.",
             ) from error
+
+
+def read_table(connection: Connection, table: str, source: str) -> pd.DataFrame:
+    """A table as :meth:`Store.load` gives it, for those who have asked whether it may be read."""
+    if table not in TABLES:
+        raise NotFoundError("no such table", source=source, found=repr(table), wanted=", ".join(TABLES))
+    kept: Table = TABLES[table]
+    rows = connection.execute(select(kept).order_by(kept.c.row)).all()
+    note = connection.execute(select(Saved.columns).where(Saved.name == table)).scalar_one_or_none()
+    return to_frame(rows, kept, note or {})
 
 
 def open_store(where: str | Path, *, create: bool = False, organisation: str | None = None) -> Store:
@@ -340,5 +346,7 @@ def _make(place: Place, engine: Engine, *, remove: bool) -> None:
         if remove and place.path is not None:
             place.path.unlink(missing_ok=True)
         if isinstance(error, SQLAlchemyError):
-            raise StoreError(f"the store cannot be made: {error}", source=place.name) from error
+            told = getattr(error, "orig", None) or error
+            raise StoreError(f"the store cannot be made: {told}", source=place.name,
+                             remedy="Make room on the disk; see who may write there.") from error  # fmt: skip
         raise

@@ -15,6 +15,10 @@ _AUDIT = Base.metadata.tables["audit"]
 #: Tables whose rows are of residents: of these the log has ids and names of columns, never a value.
 PERSONAL = ("person", "house", "household", "site", "visit")
 
+#: Tables that :meth:`gridgis.store.Store.load` refuses: :class:`gridgis.store.personal.Personal` reads them and notes
+#: who looked and what for. A house is an address and nobody who lives there; a site may be a care address.
+LOOKED = ("person", "household", "site", "visit")
+
 
 def note(
     connection: Connection,

@@ -88,8 +88,10 @@ def engine_of(place: Place) -> Engine:
     """An engine; nothing is opened yet."""
     serializer = partial(json.dumps, ensure_ascii=False)
     if place.url is not None:
-        # A connection that went stale in the pool is noticed before it is used.
-        return _ruled(create_engine(place.url, json_serializer=serializer, pool_pre_ping=True))
+        # A connection that went stale in the pool is noticed before it is used. Text travels as UTF-8, whatever the
+        # database or PGCLIENTENCODING says.
+        talk = {"client_encoding": "utf8"}
+        return _ruled(create_engine(place.url, json_serializer=serializer, pool_pre_ping=True, connect_args=talk))
     engine = create_engine(URL.create("sqlite", database=str(place.path)), json_serializer=serializer)
     # To GeoAlchemy2 a column of this type is one of SpatiaLite; here it is bytes.
     engine.dialect.ischema_names = {**engine.dialect.ischema_names, "GEOMETRY": Blob}  # type: ignore[attr-defined]

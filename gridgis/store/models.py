@@ -62,6 +62,40 @@ class Load:
     estimated: Mapped[int | None]
 
 
+class BlockColumns(Placed, Load):
+    """What a block is, in a build and in a plan."""
+
+    code: Mapped[str]
+    unit: Mapped[str | None]
+    buildings: Mapped[int | None]
+    compound_kind: Mapped[str | None]
+
+
+class BorderColumns(Placed):
+    """What a border is, in a build and in a plan."""
+
+    left: Mapped[str]
+    right: Mapped[str | None]
+    class_: Mapped[str | None] = mapped_column("class")
+    name: Mapped[str | None]
+    length_m: Mapped[float | None]
+
+
+class GridColumns(Placed, Load):
+    """What a grid is, in a build and in a plan."""
+
+    code: Mapped[str]
+    name: Mapped[str | None]
+    kind: Mapped[str | None]
+    level: Mapped[int | None]
+    parent: Mapped[str | None]
+    deviation: Mapped[float | None]
+    reason: Mapped[str | None]
+    compactness: Mapped[float | None]
+    bounds_text: Mapped[str | None]
+    road_share: Mapped[float | None]
+
+
 def _key(name: str) -> tuple[UniqueConstraint]:
     """A key is unique within an organisation."""
     return (UniqueConstraint("organisation", name),)
@@ -273,38 +307,19 @@ class Matter(Rows, Placed, Base):
     closed: Mapped[datetime | None]
 
 
-class Block(Rows, Placed, Load, Base):
+class Block(Rows, BlockColumns, Base):
     __tablename__ = "block"
     __table_args__ = _key("code")
-    code: Mapped[str]
-    unit: Mapped[str | None]
-    buildings: Mapped[int | None]
-    compound_kind: Mapped[str | None]
     grid: Mapped[str | None]
 
 
-class Border(Rows, Placed, Base):
+class Border(Rows, BorderColumns, Base):
     __tablename__ = "border"
-    left: Mapped[str]
-    right: Mapped[str | None]
-    class_: Mapped[str | None] = mapped_column("class")
-    name: Mapped[str | None]
-    length_m: Mapped[float | None]
 
 
-class Grid(Rows, Placed, Load, Base):
+class Grid(Rows, GridColumns, Base):
     __tablename__ = "grid"
     __table_args__ = _key("code")
-    code: Mapped[str]
-    name: Mapped[str | None]
-    kind: Mapped[str | None]
-    level: Mapped[int | None]
-    parent: Mapped[str | None]
-    deviation: Mapped[float | None]
-    reason: Mapped[str | None]
-    compactness: Mapped[float | None]
-    bounds_text: Mapped[str | None]
-    road_share: Mapped[float | None]
 
 
 class Defect(Rows, Placed, Base):
@@ -389,42 +404,23 @@ class PlanVersion(Owned, Base):
     notes: Mapped[dict[str, Any] | None]
 
 
-class PlanBlock(OfPlan, Placed, Load, Base):
+class PlanBlock(OfPlan, BlockColumns, Base):
     __tablename__ = "plan_block"
     __table_args__ = (UniqueConstraint("plan", "code"),)
-    code: Mapped[str]
-    unit: Mapped[str | None]
-    buildings: Mapped[int | None]
-    compound_kind: Mapped[str | None]
     grid: Mapped[str]
     extra: Mapped[dict[str, Any] | None]
 
 
-class PlanBorder(OfPlan, Placed, Base):
+class PlanBorder(OfPlan, BorderColumns, Base):
     __tablename__ = "plan_border"
-    left: Mapped[str]
-    right: Mapped[str | None]
-    class_: Mapped[str | None] = mapped_column("class")
-    name: Mapped[str | None]
-    length_m: Mapped[float | None]
     extra: Mapped[dict[str, Any] | None]
 
 
-class PlanGrid(OfPlan, Placed, Load, Base):
+class PlanGrid(OfPlan, GridColumns, Base):
     """A grid of one plan: its code is the same from plan to plan as long as it goes on."""
 
     __tablename__ = "plan_grid"
     __table_args__ = (UniqueConstraint("plan", "code"),)
-    code: Mapped[str]
-    name: Mapped[str | None]
-    kind: Mapped[str | None]
-    level: Mapped[int | None]
-    parent: Mapped[str | None]
-    deviation: Mapped[float | None]
-    reason: Mapped[str | None]
-    compactness: Mapped[float | None]
-    bounds_text: Mapped[str | None]
-    road_share: Mapped[float | None]
     extra: Mapped[dict[str, Any] | None]
 
 
@@ -459,6 +455,28 @@ class Track(Owned, Base):
     day: Mapped[date] = mapped_column(index=True)
     count: Mapped[int]
     fixes: Mapped[bytes]
+
+
+class User(Owned, Base):
+    """Somebody who may work with the rows of an organisation, and as what (:mod:`gridgis.store.users`)."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (
+        UniqueConstraint("organisation", "name"),
+        CheckConstraint(
+            "role IN ('worker', 'head', 'editor', 'supervisor', 'administrator')", name="user_account_role"
+        ),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    display_name: Mapped[str | None]
+    role: Mapped[str]
+    staff: Mapped[str | None]
+    unit: Mapped[str | None]
+    password_hash: Mapped[str]
+    active: Mapped[bool]
+    made_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
 
 
 class Audit(Owned, Base):

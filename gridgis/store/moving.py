@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -22,10 +20,8 @@ from gridgis.replace import replacing
 from gridgis.store import geopackage, upgrades
 from gridgis.store.digests import Digest, digest, digests, tables
 from gridgis.store.engines import Place, engine_of, place_of
+from gridgis.store.manifests import MANIFEST, beside, manifest, wanted
 from gridgis.store.models import Revision
-
-#: Beside a backup: what was in it, and when it was made.
-MANIFEST = ".manifest.json"
 
 _SQLITE, _DUMP = b"SQLite format 3\0", b"PGDMP"
 
@@ -60,25 +56,15 @@ def copy(source: str | Path, goal: str | Path, progress: Progress | None = None)
 
 
 def _moved(
-    source: str | Path, there: Place, progress: Progress | None = None, wanted: Mapping[str, Digest] | None = None
+    source: str | Path, there: Place, progress: Progress | None = None, told: Mapping[str, Digest] | None = None
 ) -> dict[str, Digest]:
-    """Copy a store; with `wanted`, only if it holds just that."""
+    """Copy a store; with `told`, only if it holds just that."""
     new = there.path is not None and not there.path.exists()
-    origin, target = _opened(place_of(source)), _empty(there)
+    origin, target = _opened(place_of(source)), engine_of(there)
     try:
+        _make_empty(there, target)
         with origin.connect() as reading, target.begin() as writing:
-            _at_one_moment(reading)
-            _references_later(writing)
-            sent = {table.name: _send(reading, writing, table, progress) for table in tables()}
-            _count_on(writing)
-            if wanted is not None:
-                _same(sent, wanted, there)
-            arrived = digests(writing)
-            wrong = sorted(name for name in sent if sent[name] != arrived[name])
-            if wrong:
-                raise StoreError("what arrived is not what was sent", source=there.name,
-                                 found=f"other content in {', '.join(wrong)}",
-                                 remedy="Nothing was kept. Try again; check the disk.")  # fmt: skip
+            arrived = _send_all(reading, writing, there, progress, told)
     except BaseException as error:
         target.dispose()
         if new and there.path is not None:
@@ -90,6 +76,24 @@ def _moved(
     finally:
         origin.dispose()
         target.dispose()
+    return arrived
+
+
+def _send_all(
+    reading: Connection, writing: Connection, there: Place, progress: Progress | None, told: Mapping[str, Digest] | None
+) -> dict[str, Digest]:
+    _at_one_moment(reading)
+    _references_later(writing)
+    sent = {table.name: _send(reading, writing, table, progress) for table in tables()}
+    _count_on(writing)
+    if told is not None:
+        _same(sent, told, there)
+    arrived = digests(writing)
+    wrong = sorted(name for name in sent if sent[name] != arrived[name])
+    if wrong:
+        raise StoreError("what arrived is not what was sent", source=there.name,
+                         found=f"other content in {', '.join(wrong)}",
+                         remedy="Nothing was kept. Try again; check the disk.")  # fmt: skip
     return arrived
 
 
@@ -126,9 +130,14 @@ def backup(store: str | Path, file: str | Path) -> dict[str, Digest]:
     place, goal = place_of(store), Path(file)
     engine = _opened(place)
     try:
-        with replacing(goal, goal.with_name(goal.name + MANIFEST)) as (made, manifest):
+        # The manifest is renamed first: it knows the backup that is replaced as well.
+        with replacing(beside(goal), goal) as (noted, made):
             held = _dump(place, made) if place.path is None else _backup_file(place.path, made)
-            manifest.write_text(_manifest(held), "utf-8")
+            noted.write_text(manifest(made, held, goal), "utf-8")
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise StoreError(f"the backup cannot be written: {getattr(error, 'orig', None) or error}", source=goal,
+                         remedy="Make room on the disk. The store and the backup before this one are unchanged.",
+                         ) from error  # fmt: skip
     finally:
         engine.dispose()
     return held
@@ -183,15 +192,15 @@ def restore(file: str | Path, store: str | Path) -> dict[str, Digest]:
     Raises
     ------
     StoreError
-        The file is no backup, or not whole; its manifest is missing or tells of something else; `store` holds
-        something. It is then as it was.
+        The file is no backup, or not whole; its manifest is missing or tells of something else; it was made by another
+        version of gridgis; `store` holds something. It is then as it was.
     """
     source = Path(file)
-    wanted = _wanted(source)
+    told = wanted(source)
     head = _head(source)
     goal = place_of(store)
     if head == _SQLITE:
-        return _moved(source, goal, wanted=wanted)
+        return _moved(source, goal, told=told)
     if head[:5] != _DUMP:
         raise StoreError("the file is no backup of a store", source=source)
     if goal.url is None:
@@ -206,7 +215,7 @@ def restore(file: str | Path, store: str | Path) -> dict[str, Digest]:
         with engine.connect() as connection:
             found = digests(connection)
         try:
-            return _same(found, wanted, goal)
+            return _same(found, told, goal)
         except StoreError:
             upgrades.downgrade(engine, "base")
             with engine.begin() as connection:
@@ -221,28 +230,8 @@ def _head(path: Path) -> bytes:
         return file.read(16)
 
 
-def _wanted(source: Path) -> dict[str, Digest]:
-    if not source.is_file():
-        raise StoreError("there is no such file", source=source)
-    beside = source.with_name(source.name + MANIFEST)
-    try:
-        told = json.loads(beside.read_text("utf-8"))
-        return {name: Digest(int(rows), str(checksum)) for name, (rows, checksum) in told["tables"].items()}
-    except FileNotFoundError as error:
-        raise StoreError("the manifest of the backup is missing", source=beside,
-                         remedy="It was written beside the backup; bring it along.") from error  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError("the manifest of the backup cannot be read", source=beside, found=str(error)) from error
-
-
-def _manifest(held: Mapping[str, Digest]) -> str:
-    made = datetime.now(UTC).isoformat(timespec="seconds")
-    told = {"made": made, "revision": upgrades.HEAD, "tables": {name: list(found) for name, found in held.items()}}
-    return json.dumps(told, ensure_ascii=False, indent=1) + "\n"
-
-
-def _same(found: dict[str, Digest], wanted: Mapping[str, Digest], goal: Place) -> dict[str, Digest]:
-    wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+def _same(found: dict[str, Digest], told: Mapping[str, Digest], goal: Place) -> dict[str, Digest]:
+    wrong = sorted(name for name in {*found, *told} if found.get(name) != told.get(name))
     if wrong:
         raise StoreError("the backup is not what its manifest says", source=goal.name,
                          found=f"other content in {', '.join(wrong)}", remedy="Take another backup.")  # fmt: skip
@@ -264,7 +253,8 @@ def _run(url: URL, program: str, *arguments: str) -> None:
         command += ["--dbname", plain.render_as_string(hide_password=False)]
     else:
         command[command.index("--dbname") + 1] = plain.render_as_string(hide_password=False)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    # A full disk or a limit is told by the program (Python ignores SIGXFSZ, and so does what it starts in this way).
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, restore_signals=False)
     if done.returncode != 0:
         said = done.stderr.strip().splitlines()
         raise StoreError(f"{program} failed: {said[0] if said else done.returncode}", source=url.render_as_string())
@@ -296,7 +286,7 @@ def _count_on(connection: Connection) -> None:
             connection.execute(select(func.setval(counter, highest)))
 
 
-def _opened(place: Place) -> Any:
+def _opened(place: Place) -> Engine:
     """An engine of a store that is there."""
     engine = engine_of(place)
     if upgrades.state(place, engine) == "empty":
@@ -305,19 +295,16 @@ def _opened(place: Place) -> Any:
     return engine
 
 
-def _empty(place: Place) -> Any:
-    """An engine of an empty store, made where there is none."""
-    engine = engine_of(place)
+def _make_empty(place: Place, engine: Engine) -> None:
+    """See that a store is empty; make it where there is none."""
     if upgrades.state(place, engine) == "empty":
         upgrades.upgrade(engine)
-        return engine
+        return
     with engine.connect() as connection:
         counts = [connection.execute(select(func.count()).select_from(t)).scalar_one() for t in tables()]
         used = connection.execute(select(func.sum(Revision.number))).scalar_one()
     if used or sum(counts) > _BORN:
-        engine.dispose()
         raise _not_empty(place)
-    return engine
 
 
 def _not_empty(place: Place) -> StoreError:
@@ -330,4 +317,4 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
-__all__ = ["backup", "copy", "restore"]
+__all__ = ["MANIFEST", "backup", "copy", "restore"]

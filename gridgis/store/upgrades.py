@@ -19,7 +19,7 @@ from gridgis.store import organisations
 from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0006"
+HEAD = "0007"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
 #: What stands for the revision of a store that was taken back to before the first one.
@@ -90,7 +90,7 @@ def state(place: Place, engine: Engine) -> Literal["current", "empty"]:
     ------
     StoreError
         It is no store of gridgis, or one of another version: an older one can be brought up, a newer one cannot be
-        opened. A database cannot be reached, or has no PostGIS.
+        opened. A database cannot be reached, has no PostGIS, or another encoding than UTF-8.
     """
     version = version_of(place, engine)
     if version is None:
@@ -121,8 +121,16 @@ def _version_of_database(engine: Engine, name: str) -> str | None:
     try:
         with engine.connect() as connection:
             if connection.execute(text("SELECT 1 FROM pg_extension WHERE extname = 'postgis'")).scalar() is None:
-                raise StoreError("the database has no PostGIS", source=name,
-                                 remedy="Run CREATE EXTENSION postgis in it, as its owner.")  # fmt: skip
+                raise StoreError(
+                    "the database has no PostGIS", source=name,
+                    remedy="Run CREATE EXTENSION postgis in it, as the server's administrator.",
+                )  # fmt: skip
+            encoding = connection.execute(text("SHOW server_encoding")).scalar_one()
+            if encoding != "UTF8":
+                raise StoreError(
+                    "the database does not keep text as UTF-8", source=name, found=str(encoding), wanted="UTF8",
+                    remedy="Make it with createdb --encoding UTF8 --template template0.",
+                )  # fmt: skip
             tables = sorted(set(inspect(connection).get_table_names()) - _OF_POSTGIS)
             if VERSION_TABLE in tables:
                 version = connection.execute(text("SELECT version_num FROM gridgis_version")).scalar()
@@ -149,6 +157,9 @@ def _version_of_file(path: Path) -> str | None:
         tables = [name for (name,) in listed]
         if VERSION_TABLE in tables:
             found = connection.execute("SELECT version_num FROM gridgis_version").fetchone()
+    except sqlite3.OperationalError as error:  # the disk, not the file: there may be no room even for a lock
+        raise StoreError(f"the file cannot be read: {error}", source=path,
+                         remedy="Make room on the disk; see who holds the file.") from error  # fmt: skip
     except sqlite3.Error as error:
         raise StoreError(f"the file is no store of gridgis: {error}", source=path, remedy="Check the path.") from error
     finally:
