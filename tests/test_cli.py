@@ -215,6 +215,68 @@ def test_patrol_on_the_sample(sample: Path, built: Path, tmp_path: Path, capsys:
     assert (read(holes)["area_m2"] > 0).all()
 
 
+def test_patrol_tells_reasons_in_chinese_too(
+    sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "patrol.csv"
+    tables = ("--postings", sample / "postings.csv", "--staff", sample / "staff.csv", "--leave", sample / "leave.csv")
+    plan = f"{built / 'plan.gpkg'}:grids"
+    arguments = (sample / "tracks.parquet", "--grids", plan, "--profile", "sample", *tables)
+    assert gridgis("patrol", *arguments, "-o", out, "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    for name, told in (("rules", ["reason"]), ("suspicions", ["kind", "detail"])):
+        table = pd.read_csv(tmp_path / f"patrol.{name}.csv", keep_default_na=False)
+        for column in told:
+            assert list(table.columns).index(f"{column}_zh") == list(table.columns).index(column) + 1
+            beside = [(row[column], row[f"{column}_zh"]) for row in document[name]]
+            assert sorted((said or "", chinese) for said, chinese in beside) == sorted(
+                zip(table[column], table[f"{column}_zh"], strict=True)
+            )
+            filled = [chinese for said, chinese in beside if said]
+            assert filled
+            assert all(any("\u4e00" <= letter <= "\u9fff" for letter in chinese) for chinese in filled)
+            assert all(chinese == "" for said, chinese in beside if not said)
+
+
+def test_patrol_heat_and_who_covered_what_add_up(
+    sample: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, heat, covered = tmp_path / "patrol.csv", tmp_path / "heat.geojson", tmp_path / "covered.csv"
+    # Of three workers, one is off duty in the second week.
+    postings = read(sample / "postings.csv", table="posting")
+    fixes = pd.read_parquet(sample / "tracks.parquet")
+    walkers = sorted(set(fixes["staff"]) & set(postings["staff"]))[:3]
+    path, posted = tmp_path / "tracks.parquet", tmp_path / "postings.csv"
+    fixes[fixes["staff"].isin(walkers)].to_parquet(path)
+    postings = postings[postings["staff"].isin(walkers[:2])].copy()
+    postings["to"] = postings["to"].mask(postings["staff"] == walkers[1], pd.Timestamp("2026-03-08"))
+    postings.to_csv(posted, index=False)
+    plan = f"{built / 'plan.gpkg'}:grids"
+    tables = ("--postings", posted, "--buildings", sample / "buildings.geojson", "--water", sample / "water.geojson")
+    arguments = (path, "--grids", plan, "--profile", "sample", *tables)
+    assert gridgis("patrol", *arguments, "-o", out, "--heat", heat, "--covered", covered) == 0
+    capsys.readouterr()
+    seen, who = read(heat), pd.read_csv(covered, dtype={"grid": str, "staff": str})
+    assert list(seen.columns) == ["grid", "days", "area_m2", "geometry"]
+    assert list(who.columns) == ["grid", "staff", "from", "to", "days", "metres", "share", "alone"]
+    # The first worker's days and the second's first week alone; the third has no posting.
+    assert set(who["staff"]) == set(walkers[:2])
+    local = fixes["time"].dt.tz_convert("Asia/Shanghai").dt.tz_localize(None).dt.normalize()
+    first, second = (set(local[fixes["staff"] == walker]) for walker in walkers[:2])
+    counted = {walkers[0]: len(first), walkers[1]: len({day for day in second if day <= pd.Timestamp("2026-03-08")})}
+    assert counted[walkers[1]] < len(second)
+    for staff, rows in who.groupby("staff"):
+        assert rows["days"].max() == counted[staff]
+    assert 0 < seen["days"].max() <= sum(counted.values())
+    assert (who["alone"] <= who["share"] + 1e-9).all()
+    ground = seen.groupby("grid")["area_m2"].sum()
+    union = (seen[seen["days"] > 0].groupby("grid")["area_m2"].sum() / ground).dropna()
+    ours, lone = (who.groupby("grid")[name].sum().reindex(union.index).fillna(0.0) for name in ("share", "alone"))
+    # Heat counts whole cells, who covered what parts of them: they differ by some 1e-3.
+    assert (ours >= union - 5e-3).all()
+    assert (lone <= union + 5e-3).all()
+
+
 def test_estimate_flags_every_guess(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = read(sample / "buildings.geojson").drop(columns="households", errors="ignore")
     path, out = tmp_path / "buildings.geojson", tmp_path / "estimated.geojson"

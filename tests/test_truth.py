@@ -20,7 +20,7 @@ from gridgis.crs import to_metric
 from gridgis.files import read, read_sites, read_tracks
 from gridgis.patrol.datum import likely_datums
 from gridgis.patrol.tracks import clean_tracks
-from gridgis.pipeline import check_patrols
+from gridgis.patrolled import check_patrols
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.validate import validate
 from gridgis.profile import Profile

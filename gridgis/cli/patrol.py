@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 import pandas as pd
 
-from gridgis.chinese import in_chinese
 from gridgis.cli import options
 from gridgis.errors import name_ids
 
@@ -88,7 +87,8 @@ def command(
     """
     from gridgis.files import read_sites, stream_tracks, write, write_text
     from gridgis.patrol.rejects import REJECT_COLUMNS, rejected
-    from gridgis.pipeline import check_patrols, check_tiling, patrol_document
+    from gridgis.patrolled import check_patrols, patrol_document
+    from gridgis.pipeline import check_tiling
     from gridgis.profile import Profile
     from gridgis.publish.compliance_report import compliance_page
 
@@ -145,6 +145,7 @@ def _write(walked: dict[str, Any], output: Path) -> list[Path]:
     """The covered shares where `output` says, and each other table that has rows beside it."""
     from gridgis.files import write
     from gridgis.findings import LISTS
+    from gridgis.patrolled import with_chinese
 
     write(walked["coverage"], output)
     written = [output]
@@ -153,25 +154,9 @@ def _write(walked: dict[str, Any], output: Path) -> list[Path]:
         table = walked[name]
         if table is not None and len(table):
             path = output.with_name(f"{output.stem}.{name}{output.suffix}")
-            write(_with_chinese(table), path)
+            write(with_chinese(table), path)
             written.append(path)
     return written
-
-
-def _with_chinese(table: pd.DataFrame) -> pd.DataFrame:
-    """The Chinese words of reasons, details and suspicions in a column beside each."""
-    from gridgis.publish.rule_words import SUSPICIONS, reason_words
-
-    words: dict[str, Callable[[str], str]] = {}
-    for name in ("reason", "detail"):
-        words[name] = lambda said: in_chinese(said) or reason_words(said)[0]
-    if "other_date" in table.columns:
-        words["kind"] = lambda kind: SUSPICIONS[kind][0] or kind
-    out = table.copy()
-    for name in [name for name in words if name in table.columns]:
-        chinese = [words[name](value) if isinstance(value, str) else "" for value in table[name]]
-        out.insert(out.columns.get_loc(name) + 1, f"{name}_zh", chinese)
-    return out
 
 
 _RESULTS = {

@@ -48,7 +48,7 @@ def compliance_page(
     ----------
     walked : mapping
         coverage, patrols, rules; and visits, overdue, lights, scores, board_faults and suspicions, where there are
-        such: what :func:`gridgis.pipeline.check_patrols` gives.
+        such: what :func:`gridgis.patrolled.check_patrols` gives.
     grids : GeoDataFrame
         code and polygons, in any CRS.
     holes : GeoDataFrame, optional
