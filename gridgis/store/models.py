@@ -307,6 +307,24 @@ class Matter(Rows, Placed, Base):
     closed: Mapped[datetime | None]
 
 
+class Dictionary(Rows, Base):
+    """A category of an organisation's own, in one of its dictionaries."""
+
+    __tablename__ = "dictionary"
+    __table_args__ = (
+        UniqueConstraint("organisation", "dictionary", "code"),
+        CheckConstraint(
+            "dictionary IN ('matter_category', 'site_class', 'board_kind', 'compound_kind')", name="dictionary_name"
+        ),
+    )
+    dictionary: Mapped[str]
+    code: Mapped[str]
+    name_zh: Mapped[str]
+    name_en: Mapped[str | None]
+    position: Mapped[int | None]
+    retired: Mapped[date | None]
+
+
 class Block(Rows, BlockColumns, Base):
     __tablename__ = "block"
     __table_args__ = _key("code")
@@ -455,6 +473,27 @@ class Track(Owned, Base):
     day: Mapped[date] = mapped_column(index=True)
     count: Mapped[int]
     fixes: Mapped[bytes]
+
+
+class PaintedDay(Owned, Base):
+    """How near one member of staff came to the cells of the grids of a plan on one day.
+
+    `painted` are the bytes of :mod:`gridgis.patrol.packing`, `count` is how many cells they tell of. The cells count
+    from each grid's own corner in `crs`; `made_with` tells the rest of what has to be equal where they are read.
+    """
+
+    __tablename__ = "painted_day"
+    __table_args__ = (UniqueConstraint("organisation", "staff", "day"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    staff: Mapped[str]
+    day: Mapped[date] = mapped_column(index=True)
+    plan: Mapped[int]
+    made_with: Mapped[dict[str, Any]]
+    crs: Mapped[str]
+    cell_m: Mapped[float]
+    reach_m: Mapped[float]
+    count: Mapped[int]
+    painted: Mapped[bytes]
 
 
 class User(Owned, Base):
