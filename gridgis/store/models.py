@@ -307,24 +307,6 @@ class Matter(Rows, Placed, Base):
     closed: Mapped[datetime | None]
 
 
-class Dictionary(Rows, Base):
-    """A category of an organisation's own, in one of its dictionaries."""
-
-    __tablename__ = "dictionary"
-    __table_args__ = (
-        UniqueConstraint("organisation", "dictionary", "code"),
-        CheckConstraint(
-            "dictionary IN ('matter_category', 'site_class', 'board_kind', 'compound_kind')", name="dictionary_name"
-        ),
-    )
-    dictionary: Mapped[str]
-    code: Mapped[str]
-    name_zh: Mapped[str]
-    name_en: Mapped[str | None]
-    position: Mapped[int | None]
-    retired: Mapped[date | None]
-
-
 class Block(Rows, BlockColumns, Base):
     __tablename__ = "block"
     __table_args__ = _key("code")

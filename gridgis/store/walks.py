@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
-from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -67,29 +66,6 @@ def pack(painted: pd.DataFrame) -> Iterator[tuple[str, date, Packed]]:
         yield str(staff), day.date(), Packed(key, sum(map(len, rows["cells"])), packed(rows, key))
 
 
-class Spool:
-    """Painted days of many staff, set aside in a file for temporary files until they are written."""
-
-    def __init__(self) -> None:
-        self._file = TemporaryFile()  # noqa: SIM115 (closed by close)
-        self._at: dict[str, dict[date, tuple[dict[str, Any], int, int, int]]] = {}
-
-    def add(self, painted: pd.DataFrame) -> None:
-        """Set aside a portion; no two may hold the same staff."""
-        for staff, day, (key, cells, content) in pack(painted):
-            self._at.setdefault(staff, {})[day] = key, cells, self._file.tell(), len(content)
-            self._file.write(content)
-
-    def of(self, staff: str) -> Iterator[tuple[date, Packed]]:
-        """The days of one member of staff."""
-        for day, (key, cells, begin, size) in self._at.get(staff, {}).items():
-            self._file.seek(begin)
-            yield day, Packed(key, cells, self._file.read(size))
-
-    def close(self) -> None:
-        self._file.close()
-
-
 class Keeper:
     """Keeps tracks, and paints them for the plan that holds on their day.
 
@@ -99,26 +75,22 @@ class Keeper:
         A transaction that writes.
     parameters : Parameters
         The time zone, which says when a day ends; those of the cleaning; `sight_m`.
-    first : date, optional
-        Earlier days are not kept.
     """
 
-    def __init__(self, connection: Connection, parameters: Parameters, first: date | None = None) -> None:
-        self._connection, self._parameters, self._first = connection, parameters, first or date.min
+    def __init__(self, connection: Connection, parameters: Parameters) -> None:
+        self._connection, self._parameters = connection, parameters
         self._zone = ZoneInfo(parameters.timezone)
         self._grids: dict[int, tuple[gpd.GeoDataFrame, dict[str, Any]]] = {}
         self._holding: dict[date, int | None] = {}
         self.kept = Kept(0, 0, 0, 0)
 
-    def add(self, fixes: pd.DataFrame, painted: Spool | None = None, plan: int | None = None) -> None:
+    def add(self, fixes: pd.DataFrame) -> None:
         """Keep a portion, which holds all that comes of its staff.
 
         Parameters
         ----------
         fixes : DataFrame
             staff, time (with its zone), lon, lat (degrees, WGS 84), accuracy (metres); other columns are not kept.
-        painted : Spool, optional
-            What was painted of just these fixes already, for the grids of `plan`.
         """
         changed: dict[str, set[date]] = {}
         ours = self._listed(fixes)
@@ -126,24 +98,19 @@ class Keeper:
             days = mine["time"].dt.tz_convert(self._zone).dt.date
             new = {day: self._keep(str(staff), day, walked) for day, walked in mine.groupby(days, sort=True)}
             self._count(new=sum(new.values()), same=len(mine) - sum(new.values()))
-            if painted is not None and plan is not None and self._is_all(str(staff), mine):
-                self._take(str(staff), painted, plan)
-            else:
-                changed[str(staff)] = self._to_paint(str(staff), new, plan)
-        self._paint({staff: days for staff, days in changed.items() if days}, plan)
+            changed[str(staff)] = self._to_paint(str(staff), new)
+        self._paint({staff: days for staff, days in changed.items() if days})
 
     def _count(self, *, new: int = 0, same: int = 0, painted: int = 0, unplanned: int = 0) -> None:
         self.kept = Kept(*(a + b for a, b in zip(self.kept, (new, same, painted, unplanned), strict=True)))
 
     def _listed(self, fixes: pd.DataFrame) -> pd.DataFrame:
-        """The fixes as they are kept, without those of days that are over."""
+        """The fixes with the columns that are kept."""
         listed = check(fixes, "fix", source="tracks")
         listed = listed[[name for name in _COLUMNS if name in listed.columns]]
         if "accuracy" not in listed.columns:
             listed = listed.assign(accuracy=float("nan"))
-        if self._first == date.min:
-            return listed
-        return listed[listed["time"] >= pd.Timestamp(self._first).tz_localize(self._zone)]
+        return listed
 
     # --- fixes --------------------------------------------------------------------------------------------------------
 
@@ -166,15 +133,9 @@ class Keeper:
         found = self._connection.execute(query.with_for_update() if lock else query).scalar()
         return None if found is None else read(found)
 
-    def _is_all(self, staff: str, mine: pd.DataFrame) -> bool:
-        """Whether the store holds no other fixes of somebody from the first day kept on."""
-        query = select(TRACK.c.count).where(TRACK.c.staff == staff, TRACK.c.day >= self._first)
-        held = sum(self._connection.execute(query).scalars())
-        return bool(held == mine["time"].nunique())
-
     # --- painting -----------------------------------------------------------------------------------------------------
 
-    def _to_paint(self, staff: str, new: dict[date, int], plan: int | None) -> set[date]:
+    def _to_paint(self, staff: str, new: dict[date, int]) -> set[date]:
         """The days that have new fixes, or no painted day as it has to be; the others are as they were."""
         mine = PAINTED.c.staff == staff
         query = select(PAINTED.c.day, PAINTED.c.plan, PAINTED.c.made_with).where(mine)
@@ -182,7 +143,7 @@ class Keeper:
         wanted = set()
         for day, added in new.items():
             row = there.get(day)
-            meant = plan if plan is not None else self._plan(day, None if row is None else row.plan)
+            meant = self._plan(day, None if row is None else row.plan)
             if meant is None:
                 self._count(unplanned=1)
             elif added or row is None or row.plan != meant or row.made_with != self._of_plan(meant)[1]:
@@ -204,7 +165,7 @@ class Keeper:
             self._grids[plan] = grids, painted_key(grids, reach, cell, self._parameters)
         return self._grids[plan]
 
-    def _paint(self, wanted: dict[str, set[date]], plan: int | None) -> None:
+    def _paint(self, wanted: dict[str, set[date]]) -> None:
         """Paint days anew out of all fixes that are kept of them."""
         if not wanted:
             return
@@ -214,7 +175,7 @@ class Keeper:
         day_of = clean["date"].dt.date
         made: dict[str, dict[date, tuple[int, Packed]]] = {staff: {} for staff in wanted}
         meant = [
-            plan if plan is not None else None if pd.isna(day) else self._plan(day, before.get((staff, day)))
+            None if pd.isna(day) else self._plan(day, before.get((staff, day)))
             for staff, day in zip(clean["staff"], day_of, strict=True)
         ]
         plan_of = pd.Series(meant, index=clean.index, dtype=object)
@@ -254,12 +215,6 @@ class Keeper:
                     held[other] = beside
                     queue.append(other)
         return pd.concat([held[day] for day in sorted(held)], ignore_index=True)
-
-    def _take(self, staff: str, painted: Spool, plan: int) -> None:
-        """Keep what was painted already."""
-        made = {day: (plan, ready) for day, ready in painted.of(staff) if day >= self._first}
-        query = select(TRACK.c.day).where(TRACK.c.staff == staff, TRACK.c.day >= self._first)
-        self._put(staff, set(self._connection.execute(query).scalars()), made)
 
     def _put(self, staff: str, days: set[date], made: dict[date, tuple[int, Packed]]) -> None:
         """Write the painted days of somebody, where they are not there just so; those of `days` not made go."""

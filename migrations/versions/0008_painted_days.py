@@ -1,19 +1,16 @@
-"""What was painted of the tracks, a day each; and an organisation's own categories."""
+"""What was painted of the tracks, a day each."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from gridgis.store import geopackage
-from gridgis.store.types import SRID, Document
+from gridgis.store.types import Document
 
 revision = "0008"
 down_revision = "0007"
 branch_labels = None
 depends_on = None
-
-DICTIONARIES = ("matter_category", "site_class", "board_kind", "compound_kind")
 
 
 def upgrade() -> None:
@@ -34,31 +31,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("organisation", "staff", "day", name="uq_painted_day_organisation"),
     )
     op.create_index("ix_painted_day_day", "painted_day", ["day"])
-    named = ", ".join(f"'{name}'" for name in DICTIONARIES)
-    op.create_table(
-        "dictionary",
-        sa.Column("row", sa.Integer, nullable=False),
-        _organisation(),
-        sa.Column("dictionary", sa.Text, nullable=False),
-        sa.Column("code", sa.Text, nullable=False),
-        sa.Column("name_zh", sa.Text, nullable=False),
-        sa.Column("name_en", sa.Text),
-        sa.Column("position", sa.Integer),
-        sa.Column("retired", sa.Date),
-        sa.Column("extra", Document()),
-        sa.PrimaryKeyConstraint("row", name="pk_dictionary"),
-        sa.UniqueConstraint("organisation", "dictionary", "code", name="uq_dictionary_organisation"),
-        sa.CheckConstraint(f"dictionary IN ({named})", name=op.f("ck_dictionary_name")),
-    )
-    if op.get_bind().dialect.name == "sqlite":
-        geopackage.register(op.get_bind(), "dictionary", placed=False, srid=SRID)
 
 
 def downgrade() -> None:
-    """Both go, an older version has no place for them; what was painted can be painted again from the tracks."""
-    if op.get_bind().dialect.name == "sqlite":
-        geopackage.unregister(op.get_bind(), "dictionary")
-    op.drop_table("dictionary")
+    """They go, an older version has no place for them; they can be painted again from the tracks."""
     op.drop_table("painted_day")
 
 
