@@ -11,14 +11,16 @@ import pandas as pd
 from gridgis.chinese import in_both
 from gridgis.errors import NotFoundError, SchemaError
 from gridgis.files.apart import Apart, none_rejected, read_apart
-from gridgis.files.tracks import read_tracks
+from gridgis.files.track_streams import stream_tracks
 from gridgis.files.vectors import parse_spec
+from gridgis.profile import Parameters
 from gridgis.schema import TABLES, check_key
 from gridgis.store import Store
 from gridgis.store.digests import file_checksum
 from gridgis.store.merging import Merged, Part, Progress, merge
 from gridgis.store.models import TABLES as STORED
 from gridgis.store.personal import Personal
+from gridgis.store.walks import Kept
 
 #: The tables that files can be loaded into.
 LOADED = tuple(name for name in TABLES if name in STORED)
@@ -91,11 +93,19 @@ def load_files(
 
 
 def load_tracks(
-    store: Store, files: Sequence[str], *, by: str, timezone: str, rename: Mapping[str, str] | None, datum: str | None
-) -> tuple[int, int]:
-    """Bring tracks (GPX, CSV, GeoJSON, Parquet, folders of them) into a store; new fixes, and those that were there."""
-    fixes = read_tracks(list(files), rename=rename, datum=datum)
-    return Personal(store, by).keep_tracks(fixes, timezone)
+    store: Store,
+    files: Sequence[str],
+    *,
+    by: str,
+    parameters: Parameters,
+    rename: Mapping[str, str] | None,
+    datum: str | None,
+) -> Kept:
+    """Bring tracks (GPX, CSV, GeoJSON, Parquet, folders of them) into a store, portion by portion.
+
+    What is returned, and how they are painted, is said in :meth:`gridgis.store.personal.Personal.keep_tracks`.
+    """
+    return Personal(store, by).keep_tracks(stream_tracks(list(files), rename=rename, datum=datum), parameters)
 
 
 def table_of(name: str) -> str:

@@ -442,7 +442,7 @@ def test_a_store_of_a_newer_version_is_refused(file: Store) -> None:
         connection.execute("UPDATE gridgis_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0007"
+        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0008"
     ):
         open_store(file.path, create=True)
 

@@ -67,7 +67,7 @@ def fill(store: Store, name: str) -> int:
     number = plans.add(plan(), title=name, by="planner")
     plans.publish(number, by="boss", on=MAY)
     plans.add(plan(), title=f"{name}稿", by="planner", based_on=number)
-    walked = pd.DataFrame({"staff": ["s1"], "time": ["2026-03-02T08:00:00Z"], "lon": 116.0, "lat": 40.0})
+    walked = pd.DataFrame({"staff": ["s1"], "time": ["2026-05-02T08:00:00Z"], "lon": 116.0, "lat": 40.0})
     Personal(store, "clerk").keep_tracks(walked)
     Users(store, "boss").add("root", f"{name}'s password, long", role="administrator")
     return number
@@ -101,6 +101,8 @@ def test_nothing_of_another_organisation_is_seen(both: tuple[Store, Store]) -> N
         assert plans.operations(number) == []
         assert len(plans.lineage(number)) == 0
     assert len(Personal(other, "spy").tracks(purpose="test")) == 0
+    assert len(Personal(one, "clerk").painted(purpose="test")) == 1
+    assert len(Personal(other, "spy").painted(purpose="test")) == 0
     assert len(Personal(other, "spy").load("person", purpose="test")) == 0
     users = Users(other, "spy")
     assert (users.listed(), users.verify("root", "甲's password, long")) == ([], None)

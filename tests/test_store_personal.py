@@ -48,9 +48,9 @@ def logged(store: Store) -> list[tuple[str, str, str | None, dict[str, object]]]
 
 def test_tracks_come_back_and_twice_is_once(store: Store) -> None:
     personal, walked = Personal(store, "clerk"), fixes()
-    assert personal.keep_tracks(walked.iloc[:7]) == (7, 0)
-    assert personal.keep_tracks(walked) == (5, 7)
-    assert personal.keep_tracks(walked) == (0, 12)
+    assert personal.keep_tracks(walked.iloc[:7])[:2] == (7, 0)
+    assert personal.keep_tracks(walked)[:2] == (5, 7)
+    assert personal.keep_tracks(walked)[:2] == (0, 12)
     wanted = walked.sort_values(["staff", "time"], ignore_index=True)
     found = personal.tracks(purpose="test")
     assert_frame_equal(found[wanted.columns], wanted, check_dtype=False)
@@ -225,4 +225,4 @@ def test_tracks_move_with_the_store_and_rows_are_added_after_a_copy(store: Store
     with open_store(tmp_path / "copied.gpkg") as copied:
         personal = Personal(copied, "clerk")
         assert_frame_equal(personal.tracks(purpose="test"), Personal(store, "clerk").tracks(purpose="test"))
-        assert personal.keep_tracks(fixes(5)) == (8, 12)
+        assert personal.keep_tracks(fixes(5))[:2] == (8, 12)

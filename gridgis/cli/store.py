@@ -117,9 +117,10 @@ def tracks(
     datum: str | None,
     renames: tuple[str, ...],
 ) -> None:
-    """保存轨迹，到期由 expire 删除；重复装入不变。
+    """保存轨迹和当天方案网格的覆盖，到期由 expire 删除；重复装入不变。
 
-    Keep tracks (GPX, CSV, GeoJSON, Parquet, folders of them): by member of staff and day, until expire deletes them.
+    Keep tracks (GPX, CSV, GeoJSON, Parquet, folders of them): by member of staff and day, until expire deletes them;
+    with them how near they came to the ground of the plan that holds on the day.
     """
     from gridgis.loading import load_tracks
     from gridgis.profile import Profile
@@ -127,18 +128,23 @@ def tracks(
 
     if crs is not None:
         raise click.UsageError("tracks are in degrees of longitude and latitude; --datum says of which datum")
-    zone = Profile.load(profile).parameters.timezone
+    parameters = Profile.load(profile).parameters
     with open_store(store) as opened:
-        new, same = load_tracks(opened, files, by=by or getpass.getuser(), timezone=zone,
-                                rename=options.renaming(renames), datum=datum)  # fmt: skip
-    click.echo(f"轨迹点 fixes: 新增 new {new:,}, 不变 same {same:,}")
+        kept = load_tracks(opened, files, by=by or getpass.getuser(), parameters=parameters,
+                           rename=options.renaming(renames), datum=datum)  # fmt: skip
+    click.echo(f"轨迹点 fixes: 新增 new {kept.new:,}, 不变 same {kept.same:,}; 覆盖 painted days: {kept.painted:,}")
+    if kept.unplanned:
+        click.echo(f"{kept.unplanned:,} 人日当天没有公布的方案，只存轨迹 days on which no plan holds: tracks only")
 
 
 @command.command("expire")
 @click.argument("store")
 @options.profile
 def expire(store: str, profile: str) -> None:
-    """删除到期的轨迹（规则的 track_kept_days）。Delete the tracks that are older than the profile's track_kept_days."""
+    """删除到期的轨迹和覆盖（规则的 track_kept_days）。
+
+    Delete the tracks and painted days that are older than the profile's track_kept_days.
+    """
     from gridgis.profile import Profile
     from gridgis.store import open_store
     from gridgis.store.personal import Personal
@@ -153,7 +159,9 @@ def expire(store: str, profile: str) -> None:
 @command.command("forget")
 @click.argument("store")
 @click.option("--person", metavar="ID", help="删除一位居民 remove a resident")
-@click.option("--staff", metavar="ID", help="删除一名人员的全部轨迹 remove all tracks of a member of staff")
+@click.option(
+    "--staff", metavar="ID", help="删除一名人员的全部轨迹和覆盖 remove all tracks and painted days of a member of staff"
+)
 def forget(store: str, person: str | None, staff: str | None) -> None:
     """应要求删除个人数据；日志只记删除过。
 

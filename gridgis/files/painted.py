@@ -8,26 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from gridgis.errors import InputError
 from gridgis.patrol.lines import Day
+from gridgis.patrol.packing import packed, unpacked
 from gridgis.patrol.painted import PAINTED_COLUMNS, check_key
 from gridgis.replace import replacing
-
-_KEY = b"gridgis_painted"
-_SCHEMA = pa.schema(
-    [
-        ("staff", pa.string()),
-        ("date", pa.timestamp("us")),
-        ("grid", pa.string()),
-        ("cells", pa.list_(pa.int32())),
-        ("cm", pa.list_(pa.uint16())),
-    ]
-)
 
 
 def save_painted(painted: pd.DataFrame, folder: Path | str) -> list[Path]:
@@ -62,16 +49,8 @@ def save_painted(painted: pd.DataFrame, folder: Path | str) -> list[Path]:
             old = _read(path, key)
             rows = pd.concat([old[~old["staff"].isin(rows["staff"])], rows])
         rows = rows.sort_values(["staff", "grid"], kind="stable")
-        table = pa.Table.from_pandas(rows[PAINTED_COLUMNS], schema=_SCHEMA, preserve_index=False)
-        table = table.replace_schema_metadata({_KEY: json.dumps(key, sort_keys=True).encode()})
         with replacing(path) as (made,):
-            pq.write_table(
-                table,
-                made,
-                compression="zstd",
-                use_dictionary=["staff", "grid"],
-                column_encoding={"cells.list.element": "DELTA_BINARY_PACKED"},
-            )
+            made.write_bytes(packed(rows, key))
         written.append(path)
     return written
 
@@ -116,17 +95,7 @@ def painted_folder(folder: Path | str, key: Mapping[str, Any]) -> Path:
 
 
 def _read(path: Path, key: Mapping[str, Any]) -> pd.DataFrame:
-    try:
-        table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise InputError(
-            "the painted day cannot be read", source=path, remedy="Delete it and paint the tracks again."
-        ) from error
-    kept = json.loads((table.schema.metadata or {}).get(_KEY, b"{}"))
-    check_key(kept, key, path)
-    out = table.select(["staff", "date", "grid"]).to_pandas()
-    for name in ("cells", "cm"):
-        lists = table.column(name).combine_chunks()
-        values, ends = lists.flatten().to_numpy(), np.cumsum(lists.value_lengths().to_numpy())
-        out[name] = pd.Series(np.split(values, ends[:-1]) if len(ends) else [], index=out.index, dtype=object)
-    return out
+    found = unpacked(path.read_bytes(), path)
+    check_key(found.attrs["key"], key, path)
+    found.attrs = {}
+    return found

@@ -457,6 +457,27 @@ class Track(Owned, Base):
     fixes: Mapped[bytes]
 
 
+class PaintedDay(Owned, Base):
+    """How near one member of staff came to the cells of the grids of a plan on one day.
+
+    `painted` are the bytes of :mod:`gridgis.patrol.packing`, `count` is how many cells they tell of. The cells count
+    from each grid's own corner in `crs`; `made_with` tells the rest of what has to be equal where they are read.
+    """
+
+    __tablename__ = "painted_day"
+    __table_args__ = (UniqueConstraint("organisation", "staff", "day"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    staff: Mapped[str]
+    day: Mapped[date] = mapped_column(index=True)
+    plan: Mapped[int]
+    made_with: Mapped[dict[str, Any]]
+    crs: Mapped[str]
+    cell_m: Mapped[float]
+    reach_m: Mapped[float]
+    count: Mapped[int]
+    painted: Mapped[bytes]
+
+
 class User(Owned, Base):
     """Somebody who may work with the rows of an organisation, and as what (:mod:`gridgis.store.users`)."""
 

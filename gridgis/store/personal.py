@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from gridgis.errors import InputError, NotFoundError, StoreError
+from gridgis.patrol.packing import unpacked
+from gridgis.patrol.painted import PAINTED_COLUMNS, join_painted
+from gridgis.patrol.tracks import DEFAULTS
+from gridgis.profile import Parameters
 from gridgis.schema import check
 from gridgis.store import Store, audit, read_table
-from gridgis.store.models import TABLES, Base, Revision
+from gridgis.store.models import TABLES, Revision
 from gridgis.store.numbering import note_places
+from gridgis.store.walks import PAINTED as _PAINTED
+from gridgis.store.walks import TRACK as _TRACK
+from gridgis.store.walks import Keeper, Kept, read
 
-_TRACK = Base.metadata.tables["track"]
-_COLUMNS = ("staff", "time", "lon", "lat", "accuracy")
 _NOBODY = pd.DataFrame({"staff": "-", "time": ["2000-01-01T00:00Z"], "lon": 0.0, "lat": 0.0, "accuracy": 0.0})
 
 
@@ -38,43 +42,32 @@ class Personal:
 
     # --- tracks -------------------------------------------------------------------------------------------------------
 
-    def keep_tracks(self, fixes: pd.DataFrame, timezone: str = "Asia/Shanghai") -> tuple[int, int]:
-        """Keep fixes, by member of staff and local day; those that are there already stay as they are.
+    def keep_tracks(self, portions: pd.DataFrame | Iterable[pd.DataFrame], parameters: Parameters = DEFAULTS) -> Kept:
+        """Keep fixes, by member of staff and local day, and paint them for the plan that holds on the day.
+
+        Fixes that are there already stay as they are. A day that was painted before stays with the plan of then; one
+        without a plan is not painted.
 
         Parameters
         ----------
-        fixes : DataFrame
+        portions : DataFrame, or iterable of DataFrame
             staff, time (with its zone), lon, lat (degrees, WGS 84), accuracy (metres); other columns are not kept.
-        timezone : str
-            That of the place, which says when a day ends.
+            Each portion holds all fixes of its staff, as :func:`gridgis.files.stream_tracks` yields them.
+        parameters : Parameters
+            The time zone of the place, which says when a day ends; those of the cleaning; `sight_m`.
 
         Returns
         -------
-        (int, int)
-            Fixes that are new, and fixes that were there (one of a member of staff and a moment is one).
+        Kept
+            Fixes that are new, and fixes that were there (one of a member of staff and a moment is one); painted days
+            that were written; days of staff for which there is no plan.
         """
-        listed = check(fixes, "fix", source="tracks")
-        listed = listed[[name for name in _COLUMNS if name in listed.columns]]
-        if "accuracy" not in listed.columns:
-            listed = listed.assign(accuracy=float("nan"))
-        days = listed["time"].dt.tz_convert(ZoneInfo(timezone)).dt.date
-        new = 0
         with self._changing() as connection:
-            for (staff, day), walked in listed.groupby([listed["staff"], days], sort=True):
-                mine = and_(_TRACK.c.staff == staff, _TRACK.c.day == day)
-                held = connection.execute(select(_TRACK.c.fixes).where(mine).with_for_update()).scalar()
-                parts = [walked] if held is None else [_read(held), walked]
-                whole = pd.concat(parts).drop_duplicates("time").sort_values("time", ignore_index=True)
-                added = len(whole) - (0 if held is None else len(parts[0]))
-                new += added
-                values = {"count": len(whole), "fixes": _written(whole)}
-                if held is None:
-                    connection.execute(insert(_TRACK).values(staff=staff, day=day, **values))
-                elif added:
-                    connection.execute(update(_TRACK).where(mine).values(values))
-            if new:
-                audit.note_count(connection, self._by, "load", "track", {"fixes": new})
-        return new, len(listed) - new
+            keeper = Keeper(connection, parameters)
+            for fixes in [portions] if isinstance(portions, pd.DataFrame) else portions:
+                keeper.add(fixes)
+            note_kept(connection, self._by, keeper.kept)
+        return keeper.kept
 
     def tracks(
         self, staff: str | None = None, first: date | None = None, last: date | None = None, *, purpose: str
@@ -91,21 +84,69 @@ class Personal:
         InputError, StoreError
             As :meth:`load`.
         """
-        wanted = and_(
-            _TRACK.c.staff == staff if staff is not None else _TRACK.c.id > 0,
-            _TRACK.c.day >= (first or date.min), _TRACK.c.day <= (last or date.max),
-        )  # fmt: skip
+        wanted = _days(_TRACK, staff, first, last)
         query = select(_TRACK.c.fixes).where(wanted).order_by(_TRACK.c.staff, _TRACK.c.day)
         with self._looking(purpose) as connection:
-            found = [_read(held) for held in connection.execute(query).scalars()]
+            found = [read(held) for held in connection.execute(query).scalars()]
             looked = {"from": str(first or ""), "to": str(last or ""), "tracks": len(found), "purpose": purpose}
             audit.note_count(connection, self._by, "look", "track", looked, key=staff)
         if not found:
             return check(_NOBODY, "fix").iloc[:0]
         return pd.concat(found, ignore_index=True)
 
+    def painted(
+        self,
+        staff: str | None = None,
+        first: date | None = None,
+        last: date | None = None,
+        *,
+        key: Mapping[str, Any] | None = None,
+        purpose: str,
+    ) -> pd.DataFrame:
+        """Painted days of one member of staff, or of all, on some days or all; the look is in the log.
+
+        Parameters
+        ----------
+        key : mapping, optional
+            Only what was painted for these grids and parameters (:func:`gridgis.patrol.painted.painted_key`). Without
+            it all has to be of the same ones.
+
+        Returns
+        -------
+        DataFrame
+            As of :func:`gridgis.patrol.painted.paint_days`, for :func:`gridgis.patrol.painted.coverage_of` of any
+            window and sight up to the reach that was painted, with the grids of the plan; ``attrs["plans"]`` are the
+            numbers of the plans for which it was painted.
+
+        Raises
+        ------
+        InputError
+            The days were painted for several grids or with several parameters; or as :meth:`load`.
+        StoreError
+            As :meth:`load`.
+        """
+        columns = (_PAINTED.c.plan, _PAINTED.c.made_with, _PAINTED.c.painted)
+        query = select(*columns).where(_days(_PAINTED, staff, first, last)).order_by(_PAINTED.c.day, _PAINTED.c.staff)
+        with self._looking(purpose) as connection:
+            found = connection.execute(query).all()
+            rows = [row for row in found if key is None or row.made_with == dict(key)]
+            looked = {"from": str(first or ""), "to": str(last or ""), "painted": len(rows), "purpose": purpose}
+            audit.note_count(connection, self._by, "look", "painted_day", looked, key=staff)
+        if any(row.made_with != rows[0].made_with for row in rows):
+            raise InputError("the painted days are of several grids or parameters", source=self._store.name,
+                             found="plans " + ", ".join(map(str, sorted({row.plan for row in rows}))),
+                             remedy="Name those that are meant, by their key.")  # fmt: skip
+        if not rows:
+            out = pd.DataFrame(columns=PAINTED_COLUMNS)
+            out["date"] = pd.to_datetime(out["date"]).astype("datetime64[us]")
+            out.attrs = {"plans": [], **({} if key is None else {"key": dict(key)})}
+            return out
+        out = join_painted([unpacked(row.painted, self._store.name) for row in rows])
+        out.attrs["plans"] = sorted({row.plan for row in rows})
+        return out
+
     def expire(self, today: date, kept_days: int) -> int:
-        """Delete the tracks of days that are more than so many days ago; how many there were.
+        """Delete the tracks and painted days that are more than so many days ago; how many tracks there were.
 
         Parameters
         ----------
@@ -118,6 +159,10 @@ class Personal:
             gone = connection.execute(delete(_TRACK).where(_TRACK.c.day < oldest)).rowcount
             if gone:
                 audit.note_count(connection, self._by, "expire", "track", {"before": str(oldest), "tracks": gone})
+            faded = connection.execute(delete(_PAINTED).where(_PAINTED.c.day < oldest)).rowcount
+            if faded:
+                told = {"before": str(oldest), "painted": faded}
+                audit.note_count(connection, self._by, "expire", "painted_day", told)
         return gone
 
     @contextmanager
@@ -221,19 +266,25 @@ class Personal:
         audit.note_count(connection, self._by, "forget", table, {"rows": gone})
 
     def forget_tracks(self, staff: str) -> int:
-        """Remove all tracks of a member of staff, as when they leave; how many days there were."""
+        """Remove all tracks and painted days of a member of staff, as when they leave; how many tracks there were."""
         with self._changing() as connection:
             gone = connection.execute(delete(_TRACK).where(_TRACK.c.staff == staff)).rowcount
             if gone:
                 audit.note_count(connection, self._by, "forget", "track", {"tracks": gone})
+            faded = connection.execute(delete(_PAINTED).where(_PAINTED.c.staff == staff)).rowcount
+            if faded:
+                audit.note_count(connection, self._by, "forget", "painted_day", {"painted": faded})
         return gone
 
 
-def _written(fixes: pd.DataFrame) -> bytes:
-    file = io.BytesIO()
-    fixes.to_parquet(file, index=False, compression="zstd")
-    return file.getvalue()
+def note_kept(connection: Connection, by: str, kept: Kept) -> None:
+    """Say in the log how many fixes and painted days were written, if any."""
+    if kept.new:
+        audit.note_count(connection, by, "load", "track", {"fixes": kept.new})
+    if kept.painted:
+        audit.note_count(connection, by, "load", "painted_day", {"painted": kept.painted})
 
 
-def _read(held: bytes) -> pd.DataFrame:
-    return pd.read_parquet(io.BytesIO(held)).astype({"staff": object})
+def _days(table: Table, staff: str | None, first: date | None, last: date | None) -> ColumnElement[bool]:
+    whose = table.c.staff == staff if staff is not None else table.c.id > 0
+    return and_(whose, table.c.day >= (first or date.min), table.c.day <= (last or date.max))

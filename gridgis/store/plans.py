@@ -327,6 +327,17 @@ class Plans:
         return Version(*row)
 
 
+def holding(connection: Connection, day: date) -> int | None:
+    """The number of the plan that holds on a day, within a transaction of others."""
+    found: int | None = connection.execute(_holding(day)).scalar()
+    return found
+
+
+def grids_of(connection: Connection, plan: int) -> gpd.GeoDataFrame:
+    """The grids of a plan as :meth:`Plans.load` gives them, within a transaction of others."""
+    return gpd.GeoDataFrame(_loaded(connection, plan, _noted(connection, plan))[0].grids)
+
+
 def _version_columns() -> list[Any]:
     return [_PLAN.c[name] for name in Version._fields]
 
