@@ -175,6 +175,7 @@ def test_the_command_writes_report_lists_and_page(
         "table": "segments",
         "id": document["rejects"][-1]["id"],
         "reason": "no such grid",
+        "reason_zh": "没有这个网格",
     }
 
 

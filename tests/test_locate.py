@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -71,8 +69,6 @@ def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, folder: Path | Non
     border = (hits & ~inside).any(axis=1)
     # A smallest number from 0 GEOS says of a border one thing prepared and another unprepared.
     tiny = ((np.abs(x) < 1e-300) & (x != 0)) | ((np.abs(y) < 1e-300) & (y != 0))
-    given = np.array(grids.geometry, dtype=object)
-    assert ground.Ground(given)._lowest_by_tree(given, x, y).tolist() == wanted.tolist(), "tree"
     ways = {"bins": GridLocator(grids, method="bins"), "table": tabled}
     if folder is not None:
         ways["loaded"] = GridLocator.load(tabled.save(folder / "grids.locator"))
@@ -149,25 +145,15 @@ def test_small_chunks_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> N
     check(grids, x, y)
 
 
-def test_few_points_in_many_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_points_in_many_grids() -> None:
     places = np.random.default_rng(3).uniform(0, 30, (3000, 2)).round()
     grids = gpd.GeoSeries([*shapely.box(*places.T, *(places + 2).T), None, shapely.Polygon()])
     x, y = np.random.default_rng(4).uniform(-1, 33, (2, 400)).round(1)
     x[:3], y[5:8] = np.nan, np.inf
-    locator, asked = GridLocator(grids), []
-    monkeypatch.setattr(ground.Ground, "_lowest_by_tree", _noted(ground.Ground._lowest_by_tree, asked))
+    locator = GridLocator(grids)
     hits = by_hand(grids, x, y)
     wanted = np.where(hits.any(axis=1), hits.argmax(axis=1), -1).tolist()
     assert [locator.locate(x, y).tolist() for _ in range(4)] == [wanted] * 4
-    assert len(asked) == 3  # then they are no longer few
-
-
-def _noted(call: Callable[..., np.ndarray], noted: list[int]) -> Callable[..., np.ndarray]:
-    def noting(*given: Any) -> np.ndarray:
-        noted.append(1)
-        return call(*given)
-
-    return noting
 
 
 def test_the_lowest_row_wins_a_border_whatever_the_order_of_the_rows() -> None:

@@ -24,8 +24,6 @@ _PAIRS = 1 << 17
 
 #: Bins of points per grid: finer bins meet fewer grids, coarser ones are fewer to look up.
 _BINS_PER_GRID = 16
-#: With fewer questions a grid than this, all told, a tree of the grids is asked: then most need no copy.
-_SELDOM = 0.4
 #: Up to so many points are looked up in a tree one by one.
 _FEW = 64
 #: A grid asked about more often than this is prepared: about where GEOS's index of its edges has paid. Making it takes
@@ -61,7 +59,6 @@ class Ground:
         count = 0 if given is None else len(given)
         self._own: Shapes = np.full(count, None, dtype=object)
         self._read: Bools = np.zeros(count, dtype=bool)
-        self._told = 0
         self._hitting = _Prepared(count, shapely.intersects_xy)
         self._holding = _Prepared(count, shapely.contains_xy)
 
@@ -96,9 +93,6 @@ class Ground:
 
     def lowest(self, x: Floats, y: Floats) -> Ints:
         """The lowest row that each point intersects; -1 for none."""
-        self._told += len(x)
-        if self._given is not None and len(x) > _FEW and self._told < _SELDOM * len(self):
-            return self._lowest_by_tree(self._given, x, y)
         found = np.full(len(x), -1, dtype=np.int64)
         for start in range(0, len(x), _CHUNK):
             px, py, chunk = x[start : start + _CHUNK], y[start : start + _CHUNK], found[start : start + _CHUNK]
@@ -109,15 +103,6 @@ class Ground:
                     point, row = points[asked], rows[asked]
                     hit = asked[self._hitting.ask(self, row, px[point], py[point])][::-1]
                     chunk[points[hit]] = rows[hit]  # the lowest is written last
-        return found
-
-    def _lowest_by_tree(self, given: Shapes, x: Floats, y: Floats) -> Ints:
-        """The same. What is prepared is the points: of the grids only coordinates are read."""
-        found = np.full(len(x), -1, dtype=np.int64)
-        some = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-        point, row = shapely.STRtree(given).query(shapely.points(x[some], y[some]), predicate="intersects")
-        falling = np.argsort(row)[::-1]
-        found[some[point[falling]]] = row[falling]  # the lowest is written last
         return found
 
     def hits(self, x: Floats, y: Floats) -> Iterator[tuple[Ints, Ints]]:
