@@ -43,6 +43,7 @@ import numpy as np
 import pandas as pd
 import shapely
 from numpy.typing import NDArray
+from peak import peak_mb
 
 from gridgis.plan.faces.graph import Graph, block_graph, components
 from gridgis.plan.partition import compactness, partition
@@ -103,16 +104,6 @@ class Ran(NamedTuple):
     cpu_s: float
     peak_mb: float
     label: Ints
-
-
-def peak_mb() -> float:
-    """The most memory this process has held, in MB."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    # ru_maxrss of a child starts at what its parent held; VmHWM is its own.
-    held = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(held.split()[1]) / 1024
 
 
 # --- the sets ---------------------------------------------------------------------------------------------------------

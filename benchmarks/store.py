@@ -24,6 +24,7 @@ import shapely
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
+from peak import peak_mb
 from postgres import Server, programs, server
 
 from gridgis.assign.houses import assign_houses
@@ -93,10 +94,7 @@ def load(where: str, file: str) -> None:
         begun = time.perf_counter()
         load_files(store, "house", [file], by="benchmark")
         seconds = time.perf_counter() - begun
-    # ru_maxrss of a child starts at what its parent held; VmHWM is its own.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    held = next(line for line in lines if line.startswith("VmHWM:"))
-    print(seconds, time.process_time(), int(held.split()[1]) / 1024)
+    print(seconds, time.process_time(), peak_mb())
 
 
 def loads(running: Server, folder: Path) -> None:

@@ -60,12 +60,13 @@ class Catalogue:
 
 @cache
 def catalogue() -> Catalogue:
-    """The Chinese catalogue, read once."""
+    """The Chinese catalogue."""
     return Catalogue(known_messages())
 
 
-def known_messages() -> dict[str, str]:
-    """What the catalogue holds: each English sentence with its Chinese."""
+@cache
+def known_messages() -> Mapping[str, str]:
+    """What the catalogue holds: each English sentence with its Chinese; read once, not to be changed."""
     with resources.files("gridgis").joinpath("translations/zh.po").open("rb") as file:
         return {str(message.id): str(message.string) for message in read_po(file, locale="zh") if message.id}
 

@@ -183,6 +183,16 @@ def test_a_store_of_several_is_opened_for_one(both: tuple[Store, Store], where: 
         add_organisation(where, "other")
 
 
+def test_a_locked_transaction_sees_its_own_rows_and_leaves_the_revision(both: tuple[Store, Store]) -> None:
+    one, other = both
+    before = one.revision(), other.revision()
+    with other.locked() as connection:
+        assert connection.execute(select(func.count()).select_from(_TABLES["person"])).scalar_one() == 0
+        assert connection.execute(delete(_TABLES["grid"])).rowcount == 0
+    assert (one.revision(), other.revision()) == before
+    assert one.tables()["person"] > 0
+
+
 def test_the_rule_reaches_every_kind_of_statement(both: tuple[Store, Store]) -> None:
     one, other = both
     person, grid = _TABLES["person"], _TABLES["grid"]

@@ -78,10 +78,16 @@ def build_report(
         coverage=None if coverage is None else _coverage(coverage),
         patrols=None if patrols is None else _patrols(patrols),
         rules=None if rules is None else _rules(rules),
-        notes=[(in_chinese(note) or note, note if in_chinese(note) else "") for note in notes],
+        notes=[_note(note) for note in notes],
         sources=list(sources),
     )
     return page + "\n"
+
+
+def _note(note: str) -> tuple[str, str]:
+    """A note in Chinese and in English; as it stands, where there is no Chinese of it."""
+    chinese = in_chinese(note)
+    return (chinese, note) if chinese else (note, "")
 
 
 def _parameters(values: Any) -> list[tuple[str, str]]:

@@ -170,6 +170,13 @@ class Store:
             yield connection
 
     @contextmanager
+    def locked(self) -> Iterator[Connection]:
+        """A transaction that has the lock from the start: what is read in it holds until its end."""
+        with self.writing() as connection:
+            connection.execute(update(Revision).values(number=Revision.number))
+            yield connection
+
+    @contextmanager
     def _told(self, done: str) -> Iterator[None]:
         try:
             yield

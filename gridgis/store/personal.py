@@ -168,8 +168,7 @@ class Personal:
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         """A transaction that has the lock from the start; what it deletes is overwritten in the file."""
-        with self._store.writing() as connection:
-            connection.execute(update(Revision).values(number=Revision.number))
+        with self._store.locked() as connection:
             if connection.dialect.name == "sqlite":
                 connection.exec_driver_sql("PRAGMA secure_delete = ON")
             yield connection

@@ -7,8 +7,6 @@ the whole store carry them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,7 +17,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gridgis.errors import InputError, NotFoundError, StoreError
 from gridgis.store import Store, audit
-from gridgis.store.models import Base, Revision
+from gridgis.store.models import Base
 
 _USER = Base.metadata.tables["user_account"]
 
@@ -108,7 +106,7 @@ class Users:
         check_password(name, password)
         hashed, now = self._hasher.hash(password), _now()
         values: dict[str, Any] = {"name": name, "display_name": display_name, "role": role, **bound}
-        with self._changing() as connection:
+        with self._store.locked() as connection:
             names = connection.execute(select(_USER.c.name)).scalars().all()
             taken = [held for held in names if held.casefold() == name.casefold()]
             if taken:
@@ -176,13 +174,13 @@ class Users:
     def _rehash(self, name: str, held: str, password: str) -> None:
         mine = (_USER.c.name == name, _USER.c.password_hash == held)
         hashed = self._hasher.hash(password)
-        with self._changing() as connection:
+        with self._store.locked() as connection:
             if connection.execute(update(_USER).where(*mine).values(password_hash=hashed)).rowcount:
                 audit.note(connection, self._by, "rehash", _USER.name, name)
 
     def _change(self, name: str, what: str, new: dict[str, Any], *, leaves: bool = False) -> None:
         """Change a user; with `leaves` it is no active administrator afterwards, so another one has to be there."""
-        with self._changing() as connection:
+        with self._store.locked() as connection:
             found = _user_row(connection, name, self._store.name)
             old = User._make(found[1:])
             if leaves and old.active and old.role == ADMINISTRATOR:
@@ -203,13 +201,6 @@ class Users:
         if not connection.execute(others).scalar():
             raise StoreError("this is the last active administrator", source=self._store.name, found=repr(name),
                              remedy="Make another one first.")  # fmt: skip
-
-    @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """A transaction that has the lock from the start: what is read in it holds until its end."""
-        with self._store.writing() as connection:
-            connection.execute(update(Revision).values(number=Revision.number))
-            yield connection
 
 
 def check_password(name: str, password: str) -> None:
