@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 
 from gridgis.chinese import in_both
 from gridgis.errors import NotFoundError, SchemaError
-from gridgis.files.apart import Apart, none_rejected, read_apart
+from gridgis.files.apart import Apart, none_rejected, read_apart, rejected
 from gridgis.files.track_streams import stream_tracks
 from gridgis.files.vectors import parse_spec
 from gridgis.profile import Parameters
-from gridgis.schema import TABLES, check_key
+from gridgis.schema import TABLES, Table, check_key
 from gridgis.store import Store
+from gridgis.store.dictionaries import as_codes, words_of
 from gridgis.store.digests import file_checksum
 from gridgis.store.merging import Merged, Part, Progress, merge
 from gridgis.store.models import TABLES as STORED
@@ -53,7 +55,8 @@ def load_files(
     """Bring files into a table of a store.
 
     A row whose key is there already changes the columns that the file names; rows of a table without a key are added
-    where no row is equal. Nothing is removed, and loading the same files again changes nothing.
+    where no row is equal. Nothing is removed, and loading the same files again changes nothing. Where the store has a
+    dictionary for a column, its words are kept as their codes, and rows with a word that is not listed are set aside.
 
     Parameters
     ----------
@@ -82,7 +85,9 @@ def load_files(
     """
     name = table_of(table)
     read = [read_apart(spec, name, crs=crs, datum=datum, rename=rename) for spec in files]
-    read = _keys_once(read, files, TABLES[name].key)
+    read = _keys_once(read, files, TABLES[name])
+    words = words_of(store, name)
+    read = [_in_own_words(found, spec, words) for found, spec in zip(read, files, strict=True)]
     parts = [Part(found.frame, found.named) for found in read]
     sums = {spec: file_checksum(parse_spec(spec).path) for spec in files}
     rejected = [found.rejects for found in read if len(found.rejects)]
@@ -127,21 +132,40 @@ def table_of(name: str) -> str:
     return found[0]
 
 
-def _keys_once(read: Sequence[Apart], files: Sequence[str], key: str | None) -> list[Apart]:
+def _keys_once(read: Sequence[Apart], files: Sequence[str], spec: Table) -> list[Apart]:
     """Rows whose key stands in several of the files are set aside: nobody knows which of them is right."""
+    key = spec.key
     if key is None or len(read) < 2:
         return list(read)
-    every = pd.concat([found.frame[key] for found in read], keys=range(len(read)))
+    names = [key] if spec.within is None else [spec.within, key]
+    every = pd.concat([pd.DataFrame(found.frame[names]) for found in read], keys=range(len(read)))
     doubled = every.duplicated(keep=False)
     if not doubled.any():
         return list(read)
     if doubled.all():
-        check_key(every.to_frame(key), key, ", ".join(files))
+        check_key(every, key, ", ".join(files), spec.within)
     kept = []
-    for number, (found, spec) in enumerate(zip(read, files, strict=True)):
+    for number, (found, file) in enumerate(zip(read, files, strict=True)):
         bad = doubled.loc[number].to_numpy()
-        kept.append(found._replace(frame=found.frame[~bad], rejects=_with(found, bad, spec, key)))
+        kept.append(found._replace(frame=found.frame[~bad], rejects=_with(found, bad, file, key)))
     return kept
+
+
+def _in_own_words(found: Apart, spec: str, words: Mapping[str, Mapping[str, str]]) -> Apart:
+    """The words of a file as the codes of the organisation's dictionaries; rows with others are set aside."""
+    frame, unknown = as_codes(found.frame, words, spec)
+    if not unknown:
+        return found._replace(frame=frame)
+    bad = np.logical_or.reduce([rows for rows, _ in unknown])
+    if bad.all():
+        raise unknown[0][1]
+    listed, told = [found.rejects], np.zeros(len(bad), dtype=bool)
+    for rows, error in unknown:
+        fresh = rows & ~told  # a row is listed once
+        listed.append(rejected(found.frame[fresh], found.numbers[fresh], spec, error))
+        told |= rows
+    rejects = pd.concat([part for part in listed if len(part)], ignore_index=True)
+    return Apart(frame[~bad], found.named, found.numbers[~bad], rejects)
 
 
 def _with(found: Apart, bad: Any, spec: str, key: str) -> pd.DataFrame:

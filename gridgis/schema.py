@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import geopandas as gpd
@@ -26,6 +26,11 @@ BARRIER_CLASSES = ("river", "railway", "expressway", "main", "secondary", "lane"
 STRONG_BARRIERS = ("river", "railway", "expressway", "main", "secondary")
 GRID_KINDS = ("residential", "street-face", "extension", "dedicated", "professional")
 COMPOUND_KINDS = ("managed", "mixed", "rural")
+#: The columns whose words an organisation may list itself, as TABLE.COLUMN. Residents have none: people get no labels.
+DICTIONARIES = (
+    "matter.category", "site.class", "board.kind", "board.place", "building.kind", "segment.kind",
+    "responsibility_block.kind", "visit.kind", "weather.kind",
+)  # fmt: skip
 DEFECT_KINDS = (
     "overlap", "gap", "uncovered", "outside", "contained", "duplicate", "invalid_ring", "empty", "multipart",
     "sliver", "unmatched_edge", "duplicate_code", "missing_code", "nesting",
@@ -49,14 +54,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: its columns, its key (unique, never empty) and its geometry."""
+    """One table: its columns, its key (never empty, and unique: `within` one value of a column, if that is named) and
+    its geometry.
+    """
 
     name: str
     columns: tuple[Column, ...]
     key: str | None = None
     shape: Shape | None = None
     geometry_required: bool = False
-    chinese: Mapping[str, str] = field(default_factory=dict)
+    within: str | None = None
 
     def column(self, name: str) -> Column | None:
         return next((c for c in self.columns if c.name == name), None)
@@ -180,6 +187,14 @@ TABLES: dict[str, Table] = {
             ),
             "code", "point",
         ),
+        Table(
+            "dictionary",
+            _columns(
+                Column("dictionary", required=True, choices=DICTIONARIES), _CODE, Column("name_zh", required=True),
+                "name_en", Column("position", "whole"), Column("retired_on", "date"),
+            ),
+            "code", within="dictionary",
+        ),
     )
 }  # fmt: skip
 
@@ -208,6 +223,14 @@ _CHINESE_OF = {
     "site": {"id": "code", "编号": "code", "周期": "cadence", "频次": "cadence"},
     "visit": {"对象": "target", "编码": "target", "方式": "kind"},
     "matter": {"编号": "code", "类别": "category", "状态": "state", "期限": "deadline", "办结时间": "closed"},
+    "dictionary": {
+        "字典": "dictionary",
+        "名称": "name_zh",
+        "中文名称": "name_zh",
+        "英文名称": "name_en",
+        "顺序": "position",
+        "停用日期": "retired_on",
+    },
 }
 
 # 2^53: above it a float is no longer every whole number.
@@ -368,7 +391,7 @@ def check(frame: pd.DataFrame, table: str, *, source: object = None, lenient: It
         elif column.default is not None:
             out[column.name] = column.default
     if spec.key and "codes" not in skip:
-        check_key(out, spec.key, source)
+        check_key(out, spec.key, source, spec.within)
     if spec.shape and _has_geometry(out):
         _check_geometry(out, spec, source, skip)
     elif spec.geometry_required:
@@ -485,19 +508,19 @@ def _positions(rows: np.ndarray) -> list[int]:
     return positions
 
 
-def check_key(frame: pd.DataFrame, key: str, source: object) -> None:
-    """Raise :class:`SchemaError` where the codes in column `key` are missing or not unique."""
+def check_key(frame: pd.DataFrame, key: str, source: object, within: str | None = None) -> None:
+    """Raise :class:`SchemaError` where the codes in column `key` are missing or not unique (`within` one value)."""
     empty = frame[key].isna().to_numpy()
     if empty.any():
         raise SchemaError(f"rows without a {key}", source=source, ids=ids_of(frame, empty, None),
                           rows=_positions(empty), column=key)  # fmt: skip
-    doubled = frame[key].duplicated(keep=False).to_numpy()
+    doubled = frame.duplicated(key if within is None else [within, key], keep=False).to_numpy()
     if doubled.any():
         raise SchemaError(
             f"the {key} is not unique",
             source=source,
             ids=sorted(set(frame[key][doubled])),
-            wanted=f"each {key} once",
+            wanted=f"each {key} once" if within is None else f"each {key} once in a {within}",
             remedy="Give each row its own, or take the doubled rows out.",
             rows=_positions(doubled),
             column=key,

@@ -46,11 +46,15 @@ def _is_error(call: ast.Call) -> bool:
 
 
 def _arguments(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
-    """What an error is told; of ``warnings.warn(text, GridgisWarning)`` and ``notes.append(text)`` the text."""
+    """What an error is told; of ``warnings.warn(text, GridgisWarning)``, ``notes.append(text)`` and
+    ``StoreFault(table, text)`` the text.
+    """
     if _is_error(call):
         if call.args:
             yield "message", call.args[0]
         yield from ((word.arg, word.value) for word in call.keywords if word.arg in TOLD)
+    elif _name(call) == "StoreFault" and len(call.args) > 1:
+        yield "message", call.args[1]
     elif _is_note(call):
         yield "message", call.args[0]
 

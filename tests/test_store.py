@@ -97,6 +97,7 @@ def a_frame_of(name: str) -> pd.DataFrame:
         "TIMESTAMP WITH TIME ZONE": TIME,
     }  # fmt: skip
     chosen = {"class": "main", "compound_kind": "mixed", "kind": "managed" if name == "compound" else "甲"}
+    chosen["dictionary"] = "site.class"
     data: dict[str, Any] = {}
     constraints = [c for c in TABLES[name].constraints if isinstance(c, UniqueConstraint)]
     unique = {column.name for constraint in constraints for column in constraint.columns}
@@ -104,7 +105,7 @@ def a_frame_of(name: str) -> pd.DataFrame:
         if column.name in ("row", "extra", "geometry", "organisation"):
             continue
         value = chosen.get(column.name, values[str(column.type.compile(postgresql.dialect()))])
-        if column.name in unique:
+        if column.name in unique and column.name != "dictionary":
             data[column.name] = ["1", "2"]
         else:
             data[column.name] = [value, value if not column.nullable else None]
@@ -442,7 +443,7 @@ def test_a_store_of_a_newer_version_is_refused(file: Store) -> None:
         connection.execute("UPDATE gridgis_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0008"
+        StoreError, match="made by a newer version of gridgis; found revision 9999; wanted revision 0009"
     ):
         open_store(file.path, create=True)
 

@@ -225,17 +225,18 @@ def upgrade(store: str) -> None:
 @options.as_json
 def check(store: str, as_json: bool) -> int:
     """检查库是否完好；有问题时退出码为 1。Read a store from end to end; exit code 1 when something is wrong."""
+    from gridgis.chinese import in_both, in_chinese
     from gridgis.store.checking import check as check_store
 
     held, faults = check_store(store)
     if as_json:
         tables = {name: {"rows": found.rows, "checksum": found.checksum} for name, found in held.items()}
-        told = [{"table": fault.table, "message": fault.message} for fault in faults]
+        told = [{**fault._asdict(), "message_zh": in_chinese(fault.message)} for fault in faults]
         options.echo_json({"whole": not faults, "tables": tables, "faults": told})
     else:
         _echo(held)
         if faults:
-            rows = [(fault.table or "–", fault.message) for fault in faults]
+            rows = [(fault.table or "–", in_both(fault.message)) for fault in faults]
             options.echo_table("问题 faults", ["表 table", "问题 fault"], rows)
         else:
             click.echo("完好 whole")

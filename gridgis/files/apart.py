@@ -72,7 +72,7 @@ def read_apart(
                 raise
             bad = np.zeros(len(raw), dtype=bool)
             bad[list(error.rows)] = True
-            rejects.append(_rejected(raw[bad], number[bad], spec, error))
+            rejects.append(rejected(raw[bad], number[bad], spec, error))
             raw, number = raw[~bad].reset_index(drop=True), number[~bad]
         else:
             listed = pd.concat(rejects).sort_values("row", ignore_index=True) if rejects else none_rejected()
@@ -97,7 +97,8 @@ def _refuse_invalid(frame: Any, source: str) -> None:
         )  # fmt: skip
 
 
-def _rejected(rows: Any, number: np.ndarray, spec: str, error: SchemaError | GeometryError | CRSError) -> pd.DataFrame:
+def rejected(rows: Any, number: np.ndarray, spec: str, error: SchemaError | GeometryError | CRSError) -> pd.DataFrame:
+    """Rows of a file as they are listed: their numbers in it, and for each what is wrong with its own value."""
     seen = [_said(v) for v in rows[error.column]] if error.column in rows.columns else [""] * len(rows)
     reasons = [in_both(SchemaError(error.message, found=found, wanted=error.wanted)) for found in seen]
     plain = pd.DataFrame(rows.drop(columns=rows.geometry.name) if isinstance(rows, gpd.GeoDataFrame) else rows)

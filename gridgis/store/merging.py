@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 import geopandas as gpd
@@ -110,12 +111,12 @@ class _Into:
     def __init__(self, table: Table, by: str, total: int, progress: Progress | None) -> None:
         self.table, self.by, self.total, self.progress = table, by, total, progress
         spec = schema.TABLES.get(table.name)
-        self.key = spec.key if spec is not None else None
+        self.key = () if spec is None else tuple(name for name in (spec.within, spec.key) if name is not None)
         self.done = 0
         self.bounds: list[Any] = []
 
     def take(self, connection: Connection, part: Part) -> Merged:
-        named = _Named(self.table, part, whole=self.key is None)
+        named = _Named(self.table, part, whole=not self.key)
         there = self._there(connection, named)
         last = last_row(connection, self.table)
         held = there.any()
@@ -165,7 +166,8 @@ class _Into:
             for row in map(dict, connection.execute(query).mappings()):
                 new = named.over(row, part[row["row"]])
                 differs = [name for name in new if plain(row[name]) != plain(new[name])]
-                noted.append((str(row[self.key or "row"]), _said(row, differs), _said(new, differs)))
+                known = "/".join(str(row[name]) for name in self.key or ("row",))
+                noted.append((known, _said(row, differs), _said(new, differs)))
                 written.append({"at_row": row["row"], **new})
             if written:
                 statement = update(self.table).where(self.table.c.row == bindparam("at_row"))
@@ -199,16 +201,16 @@ class _Into:
 class _There:
     """What a table holds: by key where it has one, else how often each row."""
 
-    def __init__(self, key: str | None) -> None:
-        self.key = key
-        self.by_key: dict[str, tuple[int, bytes]] = {}
+    def __init__(self, key: tuple[str, ...]) -> None:
+        self.name = itemgetter(*key) if key else None
+        self.by_key: dict[Any, tuple[int, bytes]] = {}
         self.often: Counter[bytes] = Counter()
 
     def add(self, row: Mapping[str, Any], digest: bytes) -> None:
-        if self.key is None:
+        if self.name is None:
             self.often[digest] += 1
         else:
-            self.by_key[row[self.key]] = (row["row"], digest)
+            self.by_key[self.name(row)] = (row["row"], digest)
 
     def any(self) -> bool:
         return bool(self.by_key or self.often)
@@ -221,13 +223,13 @@ class _There:
         changed: list[tuple[int, _Row]] = []
         for row in rows:
             digest = named.digest(row)
-            if self.key is None:
+            if self.name is None:
                 if self.often[digest] > 0:
                     self.often[digest] -= 1
                 else:
                     fresh.append(row)
                 continue
-            number, known = self.by_key.get(row[self.key], (0, b""))
+            number, known = self.by_key.get(self.name(row), (0, b""))
             if not number:
                 fresh.append(row)
             elif known != digest:
@@ -247,10 +249,10 @@ class _Named:
         self.extra = [str(c) for c in frame.columns if c not in known and c != spatial]
         self.whole = whole
 
-    def columns(self, key: str | None) -> list[str]:
+    def columns(self, key: Sequence[str]) -> list[str]:
         """The columns of the table to be read for a comparison."""
         own = [*self.known, *(["geometry"] if self.placed else []), *(["extra"] if self.extra or self.whole else [])]
-        return own if key is None or key in own else [key, *own]
+        return [*(name for name in key if name not in own), *own]
 
     def digest(self, row: Mapping[str, Any]) -> bytes:
         values = [plain(row[name]) for name in self.known]

@@ -307,6 +307,19 @@ class Matter(Rows, Placed, Base):
     closed: Mapped[datetime | None]
 
 
+class Dictionary(Rows, Base):
+    """One word of a list of an organisation's own: what a code means that a column of another table may hold."""
+
+    __tablename__ = "dictionary"
+    __table_args__ = (UniqueConstraint("organisation", "dictionary", "code"),)
+    dictionary: Mapped[str]
+    code: Mapped[str]
+    name_zh: Mapped[str]
+    name_en: Mapped[str | None]
+    position: Mapped[int | None]
+    retired_on: Mapped[date | None]
+
+
 class Block(Rows, BlockColumns, Base):
     __tablename__ = "block"
     __table_args__ = _key("code")

@@ -19,7 +19,7 @@ from gridgis.store import organisations
 from gridgis.store.engines import Place
 
 #: The newest revision of the migrations that this version of gridgis writes and reads.
-HEAD = "0008"
+HEAD = "0009"
 #: The table that says which revision a file has; its presence says that the file is a store of gridgis.
 VERSION_TABLE = "gridgis_version"
 #: What stands for the revision of a store that was taken back to before the first one.
