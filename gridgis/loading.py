@@ -15,7 +15,7 @@ from gridgis.files.apart import Apart, none_rejected, read_apart, rejected
 from gridgis.files.track_streams import stream_tracks
 from gridgis.files.vectors import parse_spec
 from gridgis.profile import Parameters
-from gridgis.schema import TABLES, Table, check_key
+from gridgis.schema import TABLES, Table, check_key, key_of
 from gridgis.store import Store
 from gridgis.store.dictionaries import as_codes, words_of
 from gridgis.store.digests import file_checksum
@@ -137,8 +137,7 @@ def _keys_once(read: Sequence[Apart], files: Sequence[str], spec: Table) -> list
     key = spec.key
     if key is None or len(read) < 2:
         return list(read)
-    names = [key] if spec.within is None else [spec.within, key]
-    every = pd.concat([pd.DataFrame(found.frame[names]) for found in read], keys=range(len(read)))
+    every = pd.concat([pd.DataFrame(found.frame[list(key_of(spec.name))]) for found in read], keys=range(len(read)))
     doubled = every.duplicated(keep=False)
     if not doubled.any():
         return list(read)

@@ -198,6 +198,19 @@ TABLES: dict[str, Table] = {
     )
 }  # fmt: skip
 
+
+def key_of(table: str) -> tuple[str, ...]:
+    """The columns that a row of a table is known by; none where it has no key.
+
+    Examples
+    --------
+    >>> key_of("house"), key_of("dictionary"), key_of("visit")
+    (('code',), ('dictionary', 'code'), ())
+    """
+    spec = TABLES.get(table)
+    return () if spec is None else tuple(name for name in (spec.within, spec.key) if name is not None)
+
+
 #: Chinese headers that are known in every table; a table's own column of that name wins.
 CHINESE = {
     "编码": "code", "代码": "code", "网格编码": "grid", "网格": "grid", "名称": "name", "类别": "class",

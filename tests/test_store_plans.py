@@ -46,8 +46,10 @@ def edited(made: Plan | Drafted, *edits: Any) -> Drafted:
 
 
 def audited(store: Store) -> list[tuple[str, str]]:
+    """What the log has of plans."""
     with store.reading() as connection:
-        return [(row.what, row.by) for row in connection.execute(select(_AUDIT).order_by(_AUDIT.c.id))]
+        of_plans = select(_AUDIT).where(_AUDIT.c.table == "plan").order_by(_AUDIT.c.id)
+        return [(row.what, row.by) for row in connection.execute(of_plans)]
 
 
 def grid_of(plans: Plans, number: int) -> dict[str, str]:

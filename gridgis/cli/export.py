@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +45,7 @@ def command(
     """
     from gridgis.files import write
     from gridgis.store import open_store
+    from gridgis.store.audit import login
     from gridgis.store.personal import Personal
 
     if plan is not None and at is not None:
@@ -53,7 +53,7 @@ def command(
     with open_store(store) as opened:
         name = {"boundaries": "boundary"}.get(layer, layer)
         if plan is None and at is None:
-            name, frame = _of_store(Personal(opened, by or getpass.getuser()), opened, name, layer, purpose)
+            name, frame = _of_store(Personal(opened, by or login()), opened, name, layer, purpose)
         else:
             name, frame = _of_plan(opened, name, plan, at)
     write(frame, output)

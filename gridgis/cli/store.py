@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from gridgis.loading import Loaded
     from gridgis.store.digests import Digest
 
+
+#: How long a cell of the log may be on the terminal.
+_SHOWN = 70
 
 _by = click.option("--by", metavar="NAME", help="操作人，记入日志 who loads, for the audit log; by default your login")
 
@@ -88,12 +92,13 @@ def load(
     from gridgis.files.vectors import parse_spec
     from gridgis.loading import load_files
     from gridgis.store import open_store
+    from gridgis.store.audit import login
 
     if table in ("fix", "fixes", "tracks"):
         raise click.UsageError("tracks are kept by gridgis store tracks")
     with open_store(store) as opened, _progress() as told:
         done = load_files(
-            opened, table, files, by=by or getpass.getuser(), rename=options.renaming(renames), crs=crs, datum=datum,
+            opened, table, files, by=by or login(), rename=options.renaming(renames), crs=crs, datum=datum,
             dry_run=dry_run, progress=lambda rows, total: told(f"{table} /{total:,}", rows),
         )  # fmt: skip
     aside = rejects or parse_spec(files[0]).path.with_suffix(".rejects.csv")
@@ -125,12 +130,13 @@ def tracks(
     from gridgis.loading import load_tracks
     from gridgis.profile import Profile
     from gridgis.store import open_store
+    from gridgis.store.audit import login
 
     if crs is not None:
         raise click.UsageError("tracks are in degrees of longitude and latitude; --datum says of which datum")
     parameters = Profile.load(profile).parameters
     with open_store(store) as opened:
-        kept = load_tracks(opened, files, by=by or getpass.getuser(), parameters=parameters,
+        kept = load_tracks(opened, files, by=by or login(), parameters=parameters,
                            rename=options.renaming(renames), datum=datum)  # fmt: skip
     click.echo(f"轨迹点 fixes: 新增 new {kept.new:,}, 不变 same {kept.same:,}; 覆盖 painted days: {kept.painted:,}")
     if kept.unplanned:
@@ -147,12 +153,13 @@ def expire(store: str, profile: str) -> None:
     """
     from gridgis.profile import Profile
     from gridgis.store import open_store
+    from gridgis.store.audit import login
     from gridgis.store.personal import Personal
 
     kept = Profile.load(profile).parameters
     today = datetime.now(ZoneInfo(kept.timezone)).date()
     with open_store(store) as opened:
-        gone = Personal(opened, getpass.getuser()).expire(today, int(kept.track_kept_days))
+        gone = Personal(opened, login()).expire(today, int(kept.track_kept_days))
     click.echo(f"track_kept_days {kept.track_kept_days}: 删除了 {gone:,} 人日的轨迹 tracks of {gone:,} days deleted")
 
 
@@ -169,12 +176,13 @@ def forget(store: str, person: str | None, staff: str | None) -> None:
     visits. The log says that it was done, not of whom.
     """
     from gridgis.store import open_store
+    from gridgis.store.audit import login
     from gridgis.store.personal import Personal
 
     if (person is None) == (staff is None):
         raise click.UsageError("name --person or --staff")
     with open_store(store) as opened:
-        personal = Personal(opened, getpass.getuser())
+        personal = Personal(opened, login())
         if person is not None:
             personal.forget(person)
         gone = 1 if staff is None else personal.forget_tracks(staff)
@@ -241,6 +249,51 @@ def check(store: str, as_json: bool) -> int:
         else:
             click.echo("完好 whole")
     return 1 if faults else 0
+
+
+@command.command("log")
+@click.argument("store")
+@click.option("--table", metavar="T", help="只看某表 only of this table")
+@click.option("--key", metavar="KEY", help="只看某行 only of the row of this code or id")
+@click.option("--who", metavar="NAME", help="只看某人做的 only what this person did")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="从某日起（UTC） from this day on")
+@click.option("--last", type=click.IntRange(1), default=50, show_default=True, help="最近几条 how many")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="全部写到 all of them to a file")
+@options.as_json
+def log(
+    store: str,
+    table: str | None,
+    key: str | None,
+    who: str | None,
+    since: datetime | None,
+    last: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """看日志：谁、何时、改了什么、看了什么。Show the audit log: who changed or looked at what, and when."""
+    from gridgis.files import write
+    from gridgis.store import audit, open_store
+
+    day = None if since is None else since.replace(tzinfo=UTC)
+    limit = None if output is not None else last
+    with open_store(store) as opened:
+        found = opened.ask(lambda c: audit.entries(c, table=table, key=key, by=who, since=day, last=limit))
+    told = found.assign(at=found["at"].dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    if as_json:
+        options.echo_json({"log": told.to_dict("records")})
+        return
+    told = told.assign(**{name: [_as_text(said) for said in told[name]] for name in ("before", "after")})
+    if output is not None:
+        write(told, output)
+        options.echo_written(output)
+        return
+    headers = ["时间 at", "谁 by", "做了 what", "表 table", "行 key", "之前 before", "之后 after"]
+    cells = [[shorten(str(cell), _SHOWN) for cell in row] for row in told.fillna("").itertuples(index=False)]
+    options.echo_table("日志 audit log", headers, cells)
+
+
+def _as_text(said: object) -> str:
+    return "" if said is None else json.dumps(said, ensure_ascii=False)
 
 
 @command.command("backup")

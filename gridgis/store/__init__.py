@@ -21,6 +21,7 @@ from gridgis.store import audit, geopackage, organisations, upgrades
 from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Organisation, Revision, Saved, Setting
 from gridgis.store.numbering import last_row, note_places
+from gridgis.store.replacing import note_replaced, note_settings
 from gridgis.store.rows import to_frame, to_rows
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Store:
         tables: Mapping[str, pd.DataFrame],
         settings: Mapping[str, str] | None = None,
         *,
+        by: str | None = None,
         then: Callable[[Connection], object] | None = None,
     ) -> None:
         """Replace the named tables and settings, all or nothing; the others stay. Bumps the revision.
@@ -71,6 +73,8 @@ class Store:
             ISO 8601 text where they stand in a column of objects), lists. A frame without rows empties its
             table.
         settings : mapping of text to text, optional
+        by : str, optional
+            Who, for the audit log, which has each row that changes or goes; by default the login.
         then : callable, optional
             What else is to be done in the same transaction.
 
@@ -90,10 +94,12 @@ class Store:
         if odd:
             raise StoreError("settings are text", source=self.name, found=f"other values for {', '.join(odd)}")
         prepared = {name: to_rows(tables[name], TABLES[name]) for name in sorted(tables)}
+        who = by or audit.login()
         with self.writing() as connection:
             # The first statement writes: so the lock is taken at once, and waited for.
             connection.execute(update(Revision).values(number=Revision.number + 1))
             for name, (rows, note) in prepared.items():
+                note_replaced(connection, who, TABLES[name], rows)
                 connection.execute(delete(TABLES[name]))
                 connection.execute(delete(Saved).where(Saved.name == name))
                 connection.execute(insert(Saved).values(name=name, columns=note))
@@ -107,6 +113,7 @@ class Store:
                     else:
                         geopackage.note_change(connection, TABLES[name], (row.get("geometry") for row in rows))
             if chosen:
+                note_settings(connection, who, chosen)
                 connection.execute(delete(Setting).where(Setting.key.in_(list(chosen))))
                 connection.execute(insert(Setting), [{"key": k, "value": chosen[k]} for k in sorted(chosen)])
             if then is not None:
@@ -273,7 +280,7 @@ def _whose(place: Place, engine: Engine, code: str | None) -> int:
     return known[code]
 
 
-def add_organisation(where: str | Path, code: str, name: str | None = None) -> None:
+def add_organisation(where: str | Path, code: str, name: str | None = None, *, by: str | None = None) -> None:
     """Make room in a store for another organisation, whose rows the others do not see.
 
     Raises
@@ -288,7 +295,10 @@ def add_organisation(where: str | Path, code: str, name: str | None = None) -> N
             raise StoreError("there is no such store", source=place.name, remedy="gridgis store init makes one.")
         with engine.begin() as connection:
             made = connection.execute(insert(Organisation).values(code=code, name=name)).inserted_primary_key
-            connection.execute(insert(Revision).values(organisation=made[0] if made else 0, number=0))
+            number = int(made[0]) if made else 0
+            connection.execute(insert(Revision).values(organisation=number, number=0))
+            connection = connection.execution_options(**{organisations.OPTION: number})
+            audit.note(connection, by or audit.login(), "add", "organisation", code, after={"code": code, "name": name})
     except IntegrityError as error:
         raise StoreError("there is an organisation of this code", source=place.name, found=repr(code)) from error
     finally:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, insert
+import pandas as pd
+from sqlalchemy import Connection, insert, select
 
 from gridgis.store.models import Base
 
@@ -18,6 +21,14 @@ PERSONAL = ("person", "house", "household", "site", "visit")
 #: Tables that :meth:`gridgis.store.Store.load` refuses: :class:`gridgis.store.personal.Personal` reads them and notes
 #: who looked and what for. A house is an address and nobody who lives there; a site may be a care address.
 LOOKED = ("person", "household", "site", "visit")
+
+
+def login() -> str:
+    """The name of whoever runs the program; their number where the system knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "?"
 
 
 def note(
@@ -44,14 +55,12 @@ def note(
     _add(connection, by, what, table, [(key, *_told(table, before, after))])
 
 
-def note_changes(
-    connection: Connection,
-    by: str,
-    what: str,
-    table: str,
-    changes: Iterable[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
-) -> None:
-    """Add a row for each change: key, before, after; of a personal table as :func:`note` does."""
+#: The key of a row, and its values before and after; one of both is None where it was not there.
+Change: TypeAlias = tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]
+
+
+def note_changes(connection: Connection, by: str, what: str, table: str, changes: Iterable[Change]) -> None:
+    """Add a row for each change; of a personal table as :func:`note` does."""
     _add(connection, by, what, table, [(key, *_told(table, before, after)) for key, before, after in changes])
 
 
@@ -77,3 +86,38 @@ def _add(connection: Connection, by: str, what: str, table: str, rows: Iterable[
     ]
     if told:
         connection.execute(insert(_AUDIT), told)
+
+
+def entries(
+    connection: Connection,
+    *,
+    table: str | None = None,
+    key: str | None = None,
+    by: str | None = None,
+    since: datetime | None = None,
+    last: int | None = None,
+) -> pd.DataFrame:
+    """What the log says, the newest first.
+
+    Parameters
+    ----------
+    connection : Connection
+    table, key, by : str, optional
+        Only of this table, of this row, of this person's doing.
+    since : datetime, optional
+        Only from this moment on, with its zone.
+    last : int, optional
+        At most so many.
+
+    Returns
+    -------
+    DataFrame
+        at (UTC), by, what, table, key, before, after (mappings, or None).
+    """
+    names = ("at", "by", "what", "table", "key", "before", "after")
+    wanted = [_AUDIT.c[name] == value for name, value in (("table", table), ("key", key), ("by", by)) if value]
+    if since is not None:
+        wanted.append(_AUDIT.c["at"] >= since)
+    query = select(*(_AUDIT.c[name] for name in names)).where(*wanted).order_by(_AUDIT.c["id"].desc()).limit(last)
+    found = pd.DataFrame(connection.execute(query).all(), columns=list(names), dtype=object)
+    return found.assign(at=pd.to_datetime(found["at"], utc=True))

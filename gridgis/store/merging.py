@@ -110,8 +110,7 @@ class _Into:
 
     def __init__(self, table: Table, by: str, total: int, progress: Progress | None) -> None:
         self.table, self.by, self.total, self.progress = table, by, total, progress
-        spec = schema.TABLES.get(table.name)
-        self.key = () if spec is None else tuple(name for name in (spec.within, spec.key) if name is not None)
+        self.key = schema.key_of(table.name)
         self.done = 0
         self.bounds: list[Any] = []
 
