@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
+from operator import ne
 from typing import Any, TypeAlias
 
+import numpy as np
+import shapely
 from sqlalchemy import Connection, Table, func, select
 
 from gridgis import schema
@@ -49,18 +51,15 @@ def note_replaced(connection: Connection, by: str, table: Table, rows: Sequence[
         if before or rows:
             audit.note_count(connection, by, "save", table.name, {"new": len(rows), "removed": before})
         return
-    coming = _Coming(table, rows)
-    changed = removed = 0
-    query = select(table).order_by(table.c.row).execution_options(yield_per=BATCH)
-    for part in connection.execute(query).mappings().partitions(BATCH):
-        changes, gone = coming.meet([dict(row) for row in part])
+    told = _ByKey(table, rows) if schema.key_of(table.name) else _ByContent(table, rows)
+    query = select(*(table.c[name] for name in told.columns)).order_by(table.c.row)
+    for part in connection.execute(query, execution_options={"yield_per": BATCH}).partitions(BATCH):
+        changes, gone = told.meet(dict(zip(told.columns, zip(*part, strict=True), strict=True)))
         audit.note_changes(connection, by, "save", table.name, changes)
         audit.note_changes(connection, by, "remove", table.name, gone)
-        changed, removed = changed + len(changes), removed + len(gone)
-    new = len(rows) - coming.met
-    if new or changed or removed:
-        same = coming.met - changed
-        counts = {"new": new, "changed": changed, "removed": removed, "same": same}
+    if told.changed or told.removed or told.met < len(rows):
+        counts = {"new": len(rows) - told.met, "changed": told.changed, "removed": told.removed,
+                  "same": told.met - told.changed}  # fmt: skip
         audit.note_count(connection, by, "save", table.name, counts)
 
 
@@ -76,47 +75,90 @@ def note_settings(connection: Connection, by: str, chosen: Mapping[str, str]) ->
 
 
 class _Coming:
-    """The rows that a table is to have, and how many of them it had."""
+    """The rows that a table is to have, and what has become of those that it had."""
+
+    def __init__(self, table: Table) -> None:
+        computed = {name for name in COMPUTED_COLUMNS if name != "grid" or table.name not in _GRID_GIVEN}
+        self.counted = [name for name in (*named_columns(table), "geometry", "extra")
+                        if name in table.columns and name not in computed]  # fmt: skip
+        self.key = schema.key_of(table.name) or ("row",)
+        self.columns = list(dict.fromkeys([*self.key, *self.counted]))
+        self.met = self.changed = self.removed = 0
+
+    def meet(self, there: Mapping[str, Sequence[Any]]) -> tuple[list[audit.Change], list[audit.Change]]:
+        """What becomes of some rows that the table has, given by column: those that change, and those that go."""
+        raise NotImplementedError
+
+    def _gone(self, there: Mapping[str, Sequence[Any]], at: int) -> audit.Change:
+        self.removed += 1
+        row = {name: there[name][at] for name in self.columns}
+        return self._named(row), self._values(row), None
+
+    def _named(self, row: _Row) -> str:
+        return "/".join(str(row[part]) for part in self.key)
+
+    def _values(self, row: _Row) -> dict[str, Any]:
+        """The values that count, as JSON says them; without those that are missing."""
+        said = {name: plain(row[name]) for name in self.counted}
+        if said.get("extra"):
+            said["extra"] = {name: value for name, value in said["extra"].items() if value is not None} or None
+        return {name: value for name, value in said.items() if value is not None}
+
+
+class _ByKey(_Coming):
+    """Rows that are known by a key."""
 
     def __init__(self, table: Table, rows: Sequence[_Row]) -> None:
-        key = schema.key_of(table.name)
-        computed = {name for name in COMPUTED_COLUMNS if name != "grid" or table.name not in _GRID_GIVEN}
-        self.names = [name for name in (*named_columns(table), "geometry", "extra")
-                      if name in table.columns and name not in computed]  # fmt: skip
-        self.met = 0
-        self._key = key
-        self._name = itemgetter(*key) if key else self._digest
-        self._rows = {self._name(row): row for row in rows}
-        self._often = Counter(map(self._name, rows))
+        super().__init__(table)
+        self._rows = {tuple(row[part] for part in self.key): row for row in rows}
 
-    def meet(self, there: Sequence[_Row]) -> tuple[list[audit.Change], list[audit.Change]]:
-        """What becomes of rows that the table has: those that change, and those that go."""
+    def meet(self, there: Mapping[str, Sequence[Any]]) -> tuple[list[audit.Change], list[audit.Change]]:
+        names = zip(*(there[part] for part in self.key), strict=True)
+        coming = [self._rows.get(name) for name in names]
+        gone = [self._gone(there, at) for at, row in enumerate(coming) if row is None]
+        both = [at for at, row in enumerate(coming) if row is not None]
+        self.met += len(both)
+        after = [row for row in coming if row is not None]
         changes: list[audit.Change] = []
-        gone: list[audit.Change] = []
-        for row in there:
-            name = self._name(row)
-            known = "/".join(str(row[part]) for part in self._key or ("row",))
-            if not self._often[name]:
-                gone.append((known, dict(self._values(row)), None))
-                continue
-            self._often[name] -= 1
-            self.met += 1
-            before, after = dict(self._values(row)), dict(self._values(self._rows[name]))
-            differs = [column for column in self.names if before.get(column) != after.get(column)]
+        for at in self._unlike(there, both, after):
+            old = self._values({name: there[name][both[at]] for name in self.columns})
+            new = self._values(after[at])
+            differs = [name for name in self.counted if old.get(name) != new.get(name)]
             if differs:
-                old, new = ({column: said.get(column) for column in differs} for said in (before, after))
-                changes.append((known, old, new))
+                old, new = ({name: said.get(name) for name in differs} for said in (old, new))
+                changes.append((self._named(after[at]), old, new))
+        self.changed += len(changes)
         return changes, gone
 
-    def _values(self, row: _Row) -> Iterator[tuple[str, Any]]:
-        """The values that count, as JSON says them; without those that are missing."""
-        for name in self.names:
-            value = row[name]
-            if name == "extra" and value is not None:
-                value = {key: said for key, said in value.items() if said is not None} or None
-            if value is not None:
-                yield name, list(value) if isinstance(value, tuple) else plain(value)
+    def _unlike(self, there: Mapping[str, Sequence[Any]], both: Sequence[int], after: Sequence[_Row]) -> list[int]:
+        """Of the rows that stay, those with a value that is not just the same: few, as a rule."""
+        unlike = np.zeros(len(both), dtype=bool)
+        for name in self.counted:
+            old, new = [there[name][at] for at in both], [row[name] for row in after]
+            if name == "geometry":
+                old, new = (shapely.to_wkb(shapes, byte_order=1).tolist() for shapes in (old, new))
+            unlike |= np.fromiter(map(ne, old, new), dtype=bool, count=len(both))
+        return [int(at) for at in np.flatnonzero(unlike)]
+
+
+class _ByContent(_Coming):
+    """Rows without a key: one that changes goes, and another one comes."""
+
+    def __init__(self, table: Table, rows: Sequence[_Row]) -> None:
+        super().__init__(table)
+        self._often = Counter(map(self._digest, rows))
+
+    def meet(self, there: Mapping[str, Sequence[Any]]) -> tuple[list[audit.Change], list[audit.Change]]:
+        gone: list[audit.Change] = []
+        for at in range(len(there["row"])):
+            digest = self._digest({name: there[name][at] for name in self.columns})
+            if self._often[digest]:
+                self._often[digest] -= 1
+                self.met += 1
+            else:
+                gone.append(self._gone(there, at))
+        return [], gone
 
     def _digest(self, row: _Row) -> bytes:
-        said = json.dumps(list(self._values(row)), ensure_ascii=False, sort_keys=True)
+        said = json.dumps(self._values(row), ensure_ascii=False, sort_keys=True)
         return hashlib.blake2b(said.encode("utf-8"), digest_size=16).digest()
