@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -221,6 +222,29 @@ def test_a_click_beside_the_grids_says_so(address: str, visit: Callable[..., Vis
     assert box is not None
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 60)
     assert page.locator("#answer").inner_text() == "该位置不在本图的任何网格内。"
+
+
+def test_another_day_and_back(serve: Callable[[Path], str], visit: Callable[..., Visit], tmp_path: Path) -> None:
+    store = webplace.make_store(tmp_path / "days.gpkg")
+    webplace.publish_days(store, date(2026, 3, 1), date(2999, 5, 1))
+    page = visit(serve(store)).page
+    page.locator("#at").fill("2999-05-01")
+    with page.expect_navigation():
+        page.locator("#at").press("Enter")
+    page.wait_for_selector(".pane-line path", state="attached")
+    assert page.locator(".day").inner_text() == "这是2999年5月1日的网格。 回到今天"
+    assert page.locator("#count").inner_text() == "共 4 个网格"
+    page.locator(f'#list a[data-code="{FIRST}"]').click()
+    page.locator("#panel").get_by_text("新柳岸第一网格").wait_for()
+    assert "人员只显示今天的。" in page.locator("#panel").inner_text()
+    assert page.locator("#panel .person").count() == 0
+    with page.expect_navigation():
+        page.locator("#panel-link").click()
+    assert page.locator("h1").inner_text() == "新柳岸第一网格"
+    with page.expect_navigation():
+        page.locator(".day a").click()
+    assert page.locator(".day").count() == 0
+    assert page.locator("#count").inner_text() == "共 8 个网格"
 
 
 def test_where_by_coordinates(address: str, visit: Callable[..., Visit]) -> None:

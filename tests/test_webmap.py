@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -1132,3 +1132,104 @@ def test_text_can_be_read(scheme: str) -> None:
 def test_the_drawing_without_style_has_the_same_colours(client: FlaskClient) -> None:
     drawn = set(re.findall(r'class="x-grid c\d" d="[^"]*" fill="(#[0-9a-f]{6})"', get(client, "/overview.svg")))
     assert drawn and drawn <= {tokens()["light"][f"grid-{i}"] for i in range(6)}
+
+
+# --- another day ------------------------------------------------------------------------------------------------------
+
+
+MARCH, MAY = date(2026, 3, 1), date(2999, 5, 1)
+
+
+@pytest.fixture
+def days(tmp_path: Path) -> Iterator[tuple[FlaskClient, Shelf]]:
+    """A place with a plan since March, another one from 2999 on, and people."""
+    path = webplace.make_store(tmp_path / "days.gpkg", board_required="name\nstaff\nphone")
+    webplace.publish_days(path, MARCH, MAY)
+    app = create_app({"STORE": path, "TESTING": True})
+    yield app.test_client(), app.extensions["gridgis"]
+
+
+def test_a_day_shows_the_plan_that_holds_on_it(days: tuple[FlaskClient, Shelf]) -> None:
+    client, _ = days
+    for asked, count, mark in (("", 8, "旧"), ("?at=2026-03-01", 8, "旧"), ("?at=2999-04-30", 8, "旧"),
+                               ("?at=2999-05-01", 4, "新")):  # fmt: skip
+        found = client.get(f"/layers/grids.geojson{asked}").json["features"]
+        assert len(found) == count
+        assert {f["properties"]["name"][0] for f in found} == {mark}
+    lon, lat = webplace.warp(0.5, 0.5)
+    for asked, mark in (("", "旧"), ("&at=2999-05-01", "新")):
+        told = client.get(f"/where?lon={lon}&lat={lat}{asked}", headers={"Accept": "application/json"}).json
+        assert told["grids"][0]["name"][0] == mark
+    lon, lat = webplace.warp(0.5, 1.5)
+    place, program = {"lon": lon, "lat": lat}, {"Accept": "application/json"}
+    asked = [client.post(f"/where{day}", data=place, headers=program).json for day in ("", f"?at={MAY}")]
+    assert [told["grids"][0]["code"] for told in asked] == ["99010100102", "99010100101"]
+
+
+def test_every_link_of_a_day_leads_to_that_day_but_one_back(days: tuple[FlaskClient, Shelf]) -> None:
+    client, _ = days
+    for address in (f"/?at={MAY}", f"/grids/99010100101?at={MAY}", f"/where?at={MAY}", f"/find?at={MAY}"):
+        page = get(client, f"{address}&lang=zh")
+        dated = [link for link in Page(page).links() if not link.startswith(("/static", "/leaflet", "tel:", "#"))]
+        # Back to today, and the form that asks for a day.
+        assert [link for link in dated if f"at={MAY}" not in link] == ["/", "/"], address
+        assert "这是2999年5月1日的网格。" in page
+        assert "The grids of 1 May 2999." in get(client, f"{address}&lang=en")
+    assert f"at={MAY}" in client.get(f"/map.js?at={MAY}").text
+    assert "at=" not in client.get("/map.js").text
+    today = get(client, "/")
+    assert 'type="date"' in today
+    assert 'class="day"' not in today
+
+
+def test_people_are_those_of_today_only(days: tuple[FlaskClient, Shelf]) -> None:
+    client, _ = days
+    with_people = client.get("/grids/99010100101", headers={"Accept": "application/json"}).json
+    assert with_people["staff"]
+    names = [person["name"] for person in with_people["staff"]]
+    phones = [person["phone"] for person in with_people["staff"] if person["phone"]]
+    for day in (MARCH, MAY):
+        board = client.get(f"/grids/99010100101?at={day}", headers={"Accept": "application/json"}).json
+        assert (board["staff"], board["missing"], board["people"]) == ([], [], [])
+        for address in ("/", "/grids/99010100101", "/map.js", "/layers/grids.geojson"):
+            text = get(client, f"{address}?at={day}")
+            assert not [word for word in names + phones if word in text]
+        found = client.post(f"/find?at={day}", data={"q": names[0]}, headers={"Accept": "application/json"}).json
+        assert found["grids"] == []
+    assert "人员只显示今天的。" in get(client, f"/grids/99010100101?at={MAY}")
+
+
+@pytest.mark.parametrize(
+    ("day", "status", "said"),
+    [
+        ("2026-02-28", 404, "2026-02-28 没有公布的网格划分方案。"),
+        ("0001-01-01", 404, "0001-01-01 没有公布的网格划分方案。"),
+        ("yesterday", 400, "日期请写成 2026-03-02 这样。"),
+        ("2026-13-01", 400, "日期请写成 2026-03-02 这样。"),
+        ("<script>", 400, "日期请写成 2026-03-02 这样。"),
+    ],
+)
+def test_days_that_cannot_be_shown(days: tuple[FlaskClient, Shelf], day: str, status: int, said: str) -> None:
+    client, _ = days
+    answer = client.get("/", query_string={"at": day})
+    assert answer.status_code == status
+    assert said in answer.text
+    assert "<script>" not in answer.text.replace("<script defer", "")
+    assert client.get("/layers/grids.geojson", query_string={"at": day}).json["detail"] == said
+
+
+def test_few_days_are_kept_and_none_of_an_older_revision(days: tuple[FlaskClient, Shelf]) -> None:
+    _, shelf = days
+    today = shelf.current()
+    assert shelf.on(today.day) is today
+    march = shelf.on(MARCH)
+    assert march is not None
+    assert shelf.on(MARCH + timedelta(days=40)) is march  # the same plan
+    assert shelf.on(date(1999, 1, 1)) is None
+    with open_store(shelf._where) as store:
+        store.save({}, {"title": "改"})
+    again = shelf.on(MARCH)
+    assert again is not None
+    assert again is not march
+    assert again.settings["title"] == "改"
+    assert len(shelf._of_days) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from gridgis.plan.partition import Plan
 from gridgis.store import open_store
+from gridgis.store.plans import Plans
 
 UNITS = {"990101001": "柳岸社区", "990101002": "书院社区"}
 SETTINGS = {
@@ -180,6 +183,18 @@ def make_store(path: Path, change: Callable[[dict[str, Any]], None] | None = Non
     with open_store(path, create=True) as store:
         store.save(tables, {**SETTINGS, **settings})
     return path
+
+
+def publish_days(path: Path, *days: date) -> None:
+    """Publish the eight grids (旧) from the first day, and four of two each (新) from the second."""
+    blocks = gpd.GeoDataFrame({"code": [], "grid": []}, geometry=[], crs=4326)
+    eight = grids()
+    four = eight.dissolve(np.arange(8) // 2, as_index=False)
+    with open_store(path) as store:
+        plans = Plans(store)
+        for mark, shown, day in zip("旧新", (eight, four), days, strict=True):
+            made = Plan(blocks, shown.assign(name=mark + shown["name"].astype(str), parent=None), {})
+            plans.publish(plans.add(made, title=mark, by="planner"), by="boss", on=day)
 
 
 def inside(column: int, row: int) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from babel.dates import format_date as format_day
 from flask import Response, g, request, url_for
 from flask_babel import get_locale, lazy_gettext
 from markupsafe import Markup
@@ -117,6 +118,14 @@ def spoken(text: object) -> Markup:
     return Markup("{}").format(words)
 
 
+def _day() -> dict[str, str] | None:
+    """The day that was asked for, where it is another one than today: as it is read, and in ISO 8601."""
+    if "day" not in g:
+        return None
+    pattern = "d MMMM y" if current() == "en" else "y年M月d日"
+    return {"said": format_day(g.day, pattern, locale=current()), "iso": g.day.isoformat()}
+
+
 def for_templates() -> dict[str, Any]:
     """What every template may use: this page in the other language, and the tag of this one."""
     here = current()
@@ -133,4 +142,5 @@ def for_templates() -> dict[str, Any]:
         "other_tag": TAGS[other],
         "other_url": url_for(endpoint, **arguments),
         "settings": g.get("settings", {}),
+        "day": _day(),
     }

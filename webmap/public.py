@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import unicodedata
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -37,18 +37,44 @@ from webmap.published import Published, Shelf
 
 blueprint = Blueprint("public", __name__)
 
+#: What shows the plan of a day.
+_DATED = frozenset(
+    f"public.{name}" for name in ("home", "board", "where", "suggest", "find", "layer", "map_script", "overview")
+)
 #: The files of Leaflet that the map needs, out of its package.
 LEAFLET_FILES = ("leaflet.js", "leaflet.css")
 
 
 def published() -> Published:
-    """The newest revision, the same one throughout a request."""
+    """The newest revision, the same one throughout a request; with ``?at=2026-03-02`` the plan of that day."""
     if "published" not in g:
         shelf: Shelf = current_app.extensions["gridgis"]
-        g.published = shelf.current()
-        g.settings = g.published.settings
-    found: Published = g.published
-    return found
+        day = _asked_day()
+        found = shelf.current() if day is None else shelf.on(day)
+        if found is None:
+            raise NotFound(gettext("No plan is published for %(day)s.", day=day))
+        g.published, g.settings = found, found.settings
+        if found.of_another_day:
+            g.day = day
+    shown: Published = g.published
+    return shown
+
+
+def _asked_day() -> date | None:
+    text = request.args.get("at", "").strip()
+    if not text:
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError as error:
+        raise BadRequest(gettext("A day is written like this: 2026-03-02.")) from error
+
+
+@blueprint.app_url_defaults
+def _same_day(endpoint: str, values: dict[str, Any]) -> None:
+    """Links from the plan of a day lead to pages of that day."""
+    if "day" in g and endpoint in _DATED:
+        values.setdefault("at", g.day.isoformat())
 
 
 @blueprint.get("/")
@@ -234,7 +260,8 @@ def _board(shown: Published, row: int, made: Board) -> dict[str, Any]:
         }
         for person in made.staff
     ]
-    missing = [language.word(language.FIELDS, field) for field in made.missing]
+    # Of another day a board shows no people, so that nothing can be said to be missing.
+    missing = [] if shown.of_another_day else [language.word(language.FIELDS, field) for field in made.missing]
     return {
         **_entry(shown, row, made),
         "kind": language.word(language.GRID_KINDS, grid["kind"]),

@@ -25,7 +25,7 @@ from gridgis.publish.boards import Board, make_board
 from gridgis.schema import BARRIER_CLASSES
 from gridgis.store import Store, open_store
 from gridgis.store.engines import place_of
-from gridgis.store.plans import Plans
+from gridgis.store.plans import Plans, Version
 from webmap import layers
 from webmap.extent import Sheet
 from webmap.finding import Finder
@@ -43,16 +43,30 @@ class Position:
 
 
 class Published:
-    """One revision, as the public may see it. Threads may share it; nothing in it changes."""
+    """One revision, as the public may see it. Threads may share it; nothing in it changes.
 
-    def __init__(self, store: Store) -> None:
+    Parameters
+    ----------
+    store : Store
+    plan : Version, optional
+        A plan of another day: its grids are shown, and no people, whose contacts are published for today only. Without
+        it the plan that holds today, or the grids of the last build where none does.
+
+    Raises
+    ------
+    StoreError
+        There are no grids.
+    """
+
+    def __init__(self, store: Store, plan: Version | None = None) -> None:
         self.revision = store.revision()
         self.settings: Mapping[str, str] = store.settings()
         kept = json.loads(self.settings.get("parameters") or "{}")
         self.parameters = Parameters(**{k: v for k, v in kept.items() if k in Parameters().as_dict()})
-        #: The day by the clocks of the place, and the plan that holds on it (None: the store has none).
+        #: The day by the clocks of the place; the plan that is shown (None: the store has none).
         self.day = self.now().date()
-        self.plan = Plans(store).at(self.day)
+        self.of_another_day = plan is not None
+        self.plan = plan or Plans(store).at(self.day)
         grids = store.load("grid") if self.plan is None else Plans(store).load(self.plan.id)[0].grids
         if len(grids) == 0:
             raise StoreError("the store holds no grids", source=store.name, remedy="Run gridgis build first.")
@@ -68,8 +82,9 @@ class Published:
         buildings = _places(store, "building")
         self.buildings = features.context(buildings, "building")
         self.finder = Finder(self.grids, buildings, _places(store, "compound"))
-        self._staff = store.load("staff")
-        self._postings = store.load("posting")
+        shown = slice(0, 0) if self.of_another_day else slice(None)
+        self._staff = store.load("staff").iloc[shown]
+        self._postings = store.load("posting").iloc[shown]
         self._locator = GridLocator(self.grids)
         self._boards: tuple[date, dict[str, Board]] | None = None
 
@@ -178,12 +193,17 @@ class Published:
         return made
 
 
+#: So many plans of other days are kept ready.
+KEPT_DAYS = 4
+
+
 class Shelf:
     """The store that the web reads: asks for its revision, and reads it anew when it was saved or replaced."""
 
     def __init__(self, where: str) -> None:
         self._where, self._place = where, place_of(where)
-        self._lock = threading.Lock()
+        self._lock, self._lock_of_days = threading.Lock(), threading.Lock()
+        self._of_days: dict[tuple[int, int], Published] = {}
         self._store: Store | None = None
         self._file: tuple[int, int] | None = None
         self._published: Published | None = None
@@ -202,12 +222,36 @@ class Shelf:
                 self._published = Published(store).prepare()
             return self._published
 
+    def on(self, day: date) -> Published | None:
+        """What held, holds or is to hold on a day; None where no published plan does.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        today = self.current()
+        if day == today.day:
+            return today
+        # Whoever asks for other days waits for each other, and nobody else does.
+        with self._lock_of_days:
+            with self._lock:
+                store = self._open()
+            plan = Plans(store).at(day)
+            if plan is None:
+                return None
+            key = today.revision, plan.id
+            found = self._of_days.pop(key, None) or Published(store, plan)
+            kept = [*((k, v) for k, v in self._of_days.items() if k[0] == today.revision), (key, found)]
+            self._of_days = dict(kept[-KEPT_DAYS:])
+            return found
+
     def _open(self) -> Store:
         file = self._identity()
         if self._store is None or file != self._file:
             if self._store is not None:
                 self._store.close()
-            self._store, self._published = open_store(self._where), None
+            self._store, self._published, self._of_days = open_store(self._where), None, {}
             self._file = file
         return self._store
 

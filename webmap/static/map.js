@@ -59,6 +59,12 @@
     map.getContainer().style.setProperty("--street", growth.toFixed(2));
   }
 
+  // The address of an answer in the language of this page.
+  function inLanguage(address) {
+    const mark = address.includes("?") ? "&" : "?";
+    return address + mark + "lang=" + document.documentElement.lang.slice(0, 2);
+  }
+
   async function get(address, options) {
     const answer = await fetch(address, Object.assign({ headers: { Accept: "application/json" } }, options));
     const body = await answer.json();
@@ -279,12 +285,11 @@
   }
 
   async function showBoard(state, code, link, opts) {
-    const lang = document.documentElement.lang.slice(0, 2);
     const page = link ? link.getAttribute("href") : null;
     if (!page) return;
     let board;
     try {
-      board = await get(page + "?lang=" + lang);
+      board = await get(inLanguage(page));
     } catch (error) {
       say(state.words.board_failed, [{ url: page, name: code }]);
       return;
@@ -540,8 +545,7 @@
   }
 
   function post(address, values) {
-    const lang = document.documentElement.lang.slice(0, 2);
-    return get(address + "?lang=" + lang, { method: "POST", body: new URLSearchParams(values) });
+    return get(inLanguage(address), { method: "POST", body: new URLSearchParams(values) });
   }
 
   let questions = 0;
