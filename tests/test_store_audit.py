@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import geopandas as gpd
 import pandas as pd
@@ -149,6 +149,7 @@ def test_the_command_shows_the_log(store: Store, tmp_path: Path, capsys: pytest.
     assert run(["store", "log", store.name, "--table", "staff", "--key", "b", "--last", "1"]) == 0
     shown = capsys.readouterr().out
     assert "日志 audit log" in shown
+    assert "保存 save" in shown
     assert "乙" * 99 not in shown
     assert run(["store", "log", store.name, "--since", "2999-01-01", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["log"] == []
@@ -156,3 +157,8 @@ def test_the_command_shows_the_log(store: Store, tmp_path: Path, capsys: pytest.
     written = pd.read_csv(tmp_path / "log.csv")
     assert len(written) == 3
     assert json.loads(written["after"].iloc[1]) == {"name": "乙" * 99}
+
+
+def test_every_word_of_the_log_has_its_chinese() -> None:
+    assert set(audit.CHINESE) == set(get_args(audit.What))
+    assert all(audit.CHINESE.values())

@@ -288,6 +288,7 @@ def log(
         options.echo_written(output)
         return
     headers = ["时间 at", "谁 by", "做了 what", "表 table", "行 key", "之前 before", "之后 after"]
+    told = told.assign(what=[f"{audit.CHINESE.get(what, '')} {what}" for what in told["what"]])
     cells = [[shorten(str(cell), _SHOWN) for cell in row] for row in told.fillna("").itertuples(index=False)]
     options.echo_table("日志 audit log", headers, cells)
 

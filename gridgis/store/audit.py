@@ -6,7 +6,7 @@ import getpass
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 from sqlalchemy import Connection, insert, select
@@ -34,7 +34,7 @@ def login() -> str:
 def note(
     connection: Connection,
     by: str,
-    what: str,
+    what: What,
     table: str,
     key: str | None = None,
     *,
@@ -45,8 +45,10 @@ def note(
 
     Parameters
     ----------
-    by, what : str
-        Who, and what in a word ("save", "publish").
+    by : str
+        Who.
+    what : str
+        What in a word, one of :data:`What`.
     table, key : str
         The rows meant; the key may be left out where all of them are.
     before, after : mapping, optional
@@ -55,17 +57,28 @@ def note(
     _add(connection, by, what, table, [(key, *_told(table, before, after))])
 
 
+#: What can be done, and how it is called in Chinese.
+What = Literal[
+    "add", "archive", "check", "disable", "enable", "expire", "forget", "load", "look", "password", "publish",
+    "rehash", "remove", "role", "save",
+]  # fmt: skip
+CHINESE: Mapping[What, str] = {
+    "add": "添加", "archive": "归档", "check": "检查", "disable": "停用", "enable": "启用", "expire": "到期删除",
+    "forget": "应要求删除", "load": "装入", "look": "查看", "password": "改口令", "publish": "公布", "rehash": "换散列",
+    "remove": "删除", "role": "改角色", "save": "保存",
+}  # fmt: skip
+
 #: The key of a row, and its values before and after; one of both is None where it was not there.
 Change: TypeAlias = tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]
 
 
-def note_changes(connection: Connection, by: str, what: str, table: str, changes: Iterable[Change]) -> None:
+def note_changes(connection: Connection, by: str, what: What, table: str, changes: Iterable[Change]) -> None:
     """Add a row for each change; of a personal table as :func:`note` does."""
     _add(connection, by, what, table, [(key, *_told(table, before, after)) for key, before, after in changes])
 
 
 def note_count(
-    connection: Connection, by: str, what: str, table: str, counts: Mapping[str, Any], *, key: str | None = None
+    connection: Connection, by: str, what: What, table: str, counts: Mapping[str, Any], *, key: str | None = None
 ) -> None:
     """Add a row that counts: how many rows were loaded, seen or removed, out of which files; never a value of one."""
     _add(connection, by, what, table, [(key, None, counts)])
@@ -78,7 +91,7 @@ def _told(table: str, before: Any, after: Any) -> tuple[Any, Any]:
     return None, {"columns": sorted(name for name in {*old, *new} if old.get(name) != new.get(name))}
 
 
-def _add(connection: Connection, by: str, what: str, table: str, rows: Iterable[tuple[str | None, Any, Any]]) -> None:
+def _add(connection: Connection, by: str, what: What, table: str, rows: Iterable[tuple[str | None, Any, Any]]) -> None:
     now = datetime.now(UTC)
     told = [
         {"at": now, "by": by, "what": what, "table": table, "key": key, "before": before, "after": after}

@@ -178,7 +178,7 @@ class Users:
             if connection.execute(update(_USER).where(*mine).values(password_hash=hashed)).rowcount:
                 audit.note(connection, self._by, "rehash", _USER.name, name)
 
-    def _change(self, name: str, what: str, new: dict[str, Any], *, leaves: bool = False) -> None:
+    def _change(self, name: str, what: audit.What, new: dict[str, Any], *, leaves: bool = False) -> None:
         """Change a user; with `leaves` it is no active administrator afterwards, so another one has to be there."""
         with self._store.locked() as connection:
             found = _user_row(connection, name, self._store.name)
