@@ -154,22 +154,32 @@ class Users:
         """The user whose name and password these are; None where they are nobody's, or of one who is disabled.
 
         An unknown name costs a hash too, so that the time does not tell who is a user. It does not count failures:
-        who asks has to limit them. A hash of other parameters than the present ones is made anew.
+        who asks has to limit them. A hash of other parameters than the present ones is made anew. Who is disabled or
+        given another password while the hash is made is judged by what then holds.
         """
-        query = select(_USER.c.password_hash).where(_USER.c.name == name)
-        held: str | None = self._store.ask(lambda connection: connection.execute(query).scalar())
-        try:
-            self._hasher.verify(held or _nobody(self._hasher), password[: MOST + 1])
-        except (VerificationError, InvalidHashError):
-            return None
-        if held is None:
+        held, user = self._known(name)
+        while True:
+            try:
+                self._hasher.verify(held or _nobody(self._hasher), password[: MOST + 1])
+            except (VerificationError, InvalidHashError):
+                return None
+            # Hashing took its time: by now the user may be disabled, or this may no longer be the user's hash.
+            verified, (held, user) = held, self._known(name)
+            if held == verified:
+                break
+        if held is None or user is None or not user.active:
             return None
         if self._hasher.check_needs_rehash(held):
             self._rehash(name, held, password)
-        # Asked again: the user may have been disabled or given another password while the hash was made.
-        return next((user for user in self.listed() if user.name == name and user.active), None)
+        return user
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _known(self, name: str) -> tuple[str | None, User | None]:
+        """A user's hash, and the user, of one moment; None for both where there is none of that name."""
+        query = select(_USER.c.password_hash, *_SEEN).where(_USER.c.name == name)
+        row = self._store.ask(lambda connection: connection.execute(query).one_or_none())
+        return (None, None) if row is None else (str(row[0]), User._make(row[1:]))
 
     def _rehash(self, name: str, held: str, password: str) -> None:
         mine = (_USER.c.name == name, _USER.c.password_hash == held)

@@ -124,10 +124,12 @@ class Keeper:
         parts = [walked] if held is None else [held, walked]
         whole = pd.concat(parts).drop_duplicates("time").sort_values("time", ignore_index=True)
         added = len(whole) - (0 if held is None else len(held))
+        if not added:
+            return 0
         values = {"count": len(whole), "fixes": written(whole)}
         if held is None:
             self._connection.execute(insert(TRACK).values(staff=staff, day=day, **values))
-        elif added:
+        else:
             self._connection.execute(update(TRACK).where(_mine(TRACK, staff, day)).values(values))
         return added
 
