@@ -16,16 +16,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gridgis.errors import InputError, NotFoundError, StoreError
+from gridgis.roles import ADMINISTRATOR, BOUND_TO, ROLES
 from gridgis.store import Store, audit
 from gridgis.store.models import Base
 
 _USER = Base.metadata.tables["user_account"]
 
-#: What a user may be, the least first.
-ROLES = ("worker", "head", "editor", "supervisor", "administrator")
-ADMINISTRATOR = ROLES[-1]
-#: What else has to be known of a user of a role: the id of a member of staff, or the code of a unit.
-BOUND_TO = {"worker": "staff", "head": "staff", "editor": "unit"}
 #: The least and the most characters of a password.
 LEAST, MOST = 12, 1024
 
@@ -269,4 +265,4 @@ def _nobody(hasher: PasswordHasher) -> str:
     return hasher.hash("-" * LEAST)
 
 
-__all__ = ["ADMINISTRATOR", "BOUND_TO", "LEAST", "MOST", "ROLES", "User", "Users", "check_password"]
+__all__ = ["LEAST", "MOST", "User", "Users", "check_password"]
