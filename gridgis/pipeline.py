@@ -10,7 +10,7 @@ import json
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -26,19 +26,22 @@ from gridgis.assign.persons import assign_persons
 from gridgis.assign.ready import ReadyGrids
 from gridgis.assign.shift import warn_of_shift
 from gridgis.errors import GridgisWarning
-from gridgis.files import read, read_osm, read_sites, stream_tracks, write, write_layers, write_text
+from gridgis.files import TrackStream, read, read_osm, read_sites, stream_tracks, write, write_layers, write_text
 from gridgis.files.folder import replace_together
 from gridgis.files.photos import embed_photos
+from gridgis.files.track_ages import AgedTracks
 from gridgis.patrolled import check_patrols, patrol_document
 from gridgis.plan.blocks import make_blocks
 from gridgis.plan.bounds import describe
 from gridgis.plan.partition import Plan, partition
 from gridgis.plan.validate import GRIDS, validate, verdict
-from gridgis.profile import Profile
+from gridgis.profile import Parameters, Profile
 from gridgis.project import INPUTS, Project
 from gridgis.publish.reports import build_report
 from gridgis.store import open_store
-from gridgis.store.plans import Plans
+from gridgis.store.personal import keep_portions, oldest_kept
+from gridgis.store.plans import Plans, holding
+from gridgis.store.walks import Kept
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -48,6 +51,8 @@ RESULTS = (
     "plan.gpkg", "defects.gpkg", "validate.json", "houses.csv", "persons.csv", "chain.json",
     "patrol.csv", "patrol.json", "report.html",
 )  # fmt: skip
+#: Who keeps plans and tracks, for the log.
+_BY = "gridgis build"
 _FROM_OSM = ("barriers", "buildings", "compounds", "water")
 
 Tell = Callable[[str], None]
@@ -56,13 +61,19 @@ Frames = dict[str, Any]
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build made: where it lies, the verdict on the tiling, and how many rows each table has."""
+    """What a build made: where it lies, the verdict on the tiling, and how many rows each table has.
+
+    `tracks` tells what was kept of the tracks, None where there were none; `old_tracks` is the note on days that were
+    too old, one of the notes.
+    """
 
     out: Path
     store: str
     verdict: Mapping[str, Any]
     counts: Mapping[str, int]
     notes: tuple[str, ...]
+    tracks: Kept | None
+    old_tracks: str
 
 
 def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
@@ -80,9 +91,11 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
     Returns
     -------
     BuildResult
-        Its `notes` are the warnings of the work, which stand in the report as well.
+        Its `notes` are the warnings of the work, and that days of tracks are too old to be kept; they stand in the
+        report as well.
     """
     profile = Profile.load(project.profile)
+    today = datetime.now(ZoneInfo(profile.parameters.timezone)).date()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", GridgisWarning)
         tell("读入 reading")
@@ -95,15 +108,18 @@ def build(project: Project, tell: Tell = lambda step: None) -> BuildResult:
         tell("落格 who is where")
         people = assign_people(tables, plan["grids"])
         tell("巡查 patrols")
+        tables["tracks"] = _aged(tables["tracks"], profile.parameters, today)
         found = {**tables, **people, "defects": defects, "chain_counts": _counts(people), "settings": project.publish}
         walked = check_patrols(found, plan["grids"], profile, datum=project.datum.get("tracks"))
     notes = tuple(str(w.message) for w in caught if issubclass(w.category, GridgisWarning))
+    tables["old_tracks"] = _age_note(tables["tracks"], profile.parameters)
+    notes += (tables["old_tracks"],) if tables["old_tracks"] else ()
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     tell("写出 writing")
     everything = {**tables, **plan, **people, **walked, "defects": defects}
     outcome = verdict(defects)
-    return _write_results(project, profile, everything, outcome, notes)
+    return _write_results(project, profile, everything, outcome, notes, today)
 
 
 def read_inputs(project: Project, profile: Profile) -> Frames:
@@ -200,7 +216,7 @@ def _counts(people: Frames) -> Any:
 
 
 def _write_results(
-    project: Project, profile: Profile, everything: Frames, outcome: dict[str, Any], notes: tuple[str, ...]
+    project: Project, profile: Profile, everything: Frames, outcome: dict[str, Any], notes: tuple[str, ...], today: date
 ) -> BuildResult:
     made = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
     with replace_together(project.out, RESULTS) as fresh:
@@ -218,8 +234,8 @@ def _write_results(
             _write_json(patrol_document(everything, profile.parameters.as_dict()), fresh / "patrol.json")
         write_text(_report(project, everything, outcome, notes, made), fresh / "report.html")
         # Last, and one transaction of its own: if the store refuses, no file has changed.
-        counts = _save_store(project, profile, everything, notes, made)
-    return BuildResult(project.out, project.store, outcome, counts, notes)
+        counts, kept = _save_store(project, profile, everything, notes, made, today)
+    return BuildResult(project.out, project.store, outcome, counts, notes, kept, everything["old_tracks"])
 
 
 def _report(project: Project, everything: Frames, outcome: dict[str, Any], notes: tuple[str, ...], made: str) -> str:
@@ -247,8 +263,8 @@ _STORED = {
 
 
 def _save_store(
-    project: Project, profile: Profile, everything: Frames, notes: tuple[str, ...], made: str
-) -> dict[str, int]:
+    project: Project, profile: Profile, everything: Frames, notes: tuple[str, ...], made: str, today: date
+) -> tuple[dict[str, int], Kept | None]:
     named = {**everything, "units": _named(everything["units"], everything["boundary"])}
     found = {table: named.get(name) for table, name in _STORED.items()}
     # An empty frame empties its table: nothing of an older build stays beside this one.
@@ -270,13 +286,32 @@ def _save_store(
     if "://" not in project.store:
         Path(project.store).parent.mkdir(parents=True, exist_ok=True)
     with open_store(project.store, create=True) as store:
-        store.save(tables, settings, then=_keep_plan(Plans(store), project, profile, everything))
+        keeping = _Keeping(Plans(store), project, profile, everything, today)
+        store.save(tables, settings, then=keeping)
         counts = store.tables()
-    return {**dict.fromkeys(_STORED, 0), **counts}
+    return {**dict.fromkeys(_STORED, 0), **counts}, keeping.kept
+
+
+class _Keeping:
+    """What else a build keeps, in the transaction of its tables: its plan, then its tracks painted for that plan."""
+
+    def __init__(self, plans: Plans, project: Project, profile: Profile, everything: Frames, today: date) -> None:
+        self._keep_plan = _keep_plan(plans, project, everything, today)
+        self._tracks: AgedTracks | None = everything["tracks"]
+        self._parameters, self._today = profile.parameters, today
+        self.kept: Kept | None = None
+
+    def __call__(self, connection: Connection) -> None:
+        if self._keep_plan is not None:
+            self._keep_plan(connection)
+        if self._tracks is not None:
+            # The days before the plan have none: patrol coverage of the build was measured on its grids.
+            plan = None if self._keep_plan is None else holding(connection, self._today)
+            self.kept = keep_portions(connection, _BY, self._tracks.young(), self._parameters, otherwise=plan)
 
 
 def _keep_plan(
-    plans: Plans, project: Project, profile: Profile, everything: Frames
+    plans: Plans, project: Project, everything: Frames, today: date
 ) -> Callable[[Connection], object] | None:
     """What publishes the plan of a build from today on, where it differs from the one that holds; not with faults."""
     if (everything["defects"]["severity"] == "error").any():
@@ -284,11 +319,28 @@ def _keep_plan(
     grids, blocks = everything["grids"], everything["blocks"]
     if blocks is None:
         blocks = gpd.GeoDataFrame({"code": [], "grid": []}, geometry=[], crs=grids.crs)
-    today = datetime.now(ZoneInfo(profile.parameters.timezone)).date()
     return plans.keeping(
         Plan(blocks, grids, everything["summary"] or {}),
-        title=f"{project.title} {today}", by="gridgis build", on=today, borders=everything["borders"],
+        title=f"{project.title} {today}", by=_BY, on=today, borders=everything["borders"],
     )  # fmt: skip
+
+
+def _aged(tracks: TrackStream | None, parameters: Parameters, today: date) -> AgedTracks | None:
+    """The tracks, with the age from which on they are not kept."""
+    if tracks is None:
+        return None
+    return AgedTracks(tracks, oldest_kept(today, int(parameters.track_kept_days)), parameters.timezone)
+
+
+def _age_note(tracks: AgedTracks | None, parameters: Parameters) -> str:
+    if tracks is None or not tracks.old_days:
+        return ""
+    days, oldest, kept = tracks.old_days, tracks.oldest, int(parameters.track_kept_days)
+    return (
+        f"{days:,} 人日的轨迹早于 {oldest}（规则的 track_kept_days 为 {kept} 天），不存入库；巡查结果照样计算。 "
+        f"Tracks: {days:,} days of staff lie before {oldest} (track_kept_days {kept}) and are not kept in the store; "
+        "the results of the patrols have them."
+    )
 
 
 def _estimate_note(everything: Frames) -> list[str]:

@@ -119,20 +119,25 @@ def test_results_of_an_older_build_do_not_linger(place: Path) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A small place: a boundary, a cross of streets, twenty houses."""
+    return small_place(tmp_path)
+
+
+def small_place(folder: Path, more: str = "", head: str = "") -> Path:
+    """A small place: a boundary, a cross of streets, twenty houses; `more` are further inputs."""
     box = shapely.box(114.6, 30.2, 114.61, 30.21)
     gpd.GeoDataFrame({"code": ["990101001"], "name": ["试验街道"]}, geometry=[box], crs=4326).to_file(
-        tmp_path / "boundary.geojson"
+        folder / "boundary.geojson"
     )
     streets = [
         shapely.LineString([(114.599, 30.205), (114.611, 30.205)]),
         shapely.LineString([(114.605, 30.199), (114.605, 30.211)]),
     ]
     roads = gpd.GeoDataFrame({"class": ["main", "lane"], "name": ["东西路", "南北巷"]}, geometry=streets, crs=4326)
-    roads.to_file(tmp_path / "barriers.geojson")
+    roads.to_file(folder / "barriers.geojson")
     rows = [f"h{i:02d},30,{114.6012 + 0.0018 * (i % 5)},{30.2012 + 0.0022 * (i // 5)}" for i in range(20)]
-    (tmp_path / "houses.csv").write_text("code,households,lon,lat\n" + "\n".join(rows) + "\n", "utf-8")
-    return _project(tmp_path, 'boundary = "boundary.geojson"\nbarriers = "barriers.geojson"\nhouses = "houses.csv"')
+    (folder / "houses.csv").write_text("code,households,lon,lat\n" + "\n".join(rows) + "\n", "utf-8")
+    inputs = f'boundary = "boundary.geojson"\nbarriers = "barriers.geojson"\nhouses = "houses.csv"\n{more}'
+    return _project(folder, inputs, head)
 
 
 # --- boundaries of several parts, with holes --------------------------------------------------------------------------

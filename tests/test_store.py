@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from postgres import Server
-from sqlalchemy import Connection, UniqueConstraint, create_engine, event, inspect, select
+from sqlalchemy import Connection, Table, UniqueConstraint, create_engine, event, insert, inspect, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 from stored import everything
 
 from gridgis import schema
 from gridgis.errors import CRSError, GeometryError, NotFoundError, SchemaError, StoreError
-from gridgis.store import Store, open_store, upgrades
+from gridgis.store import Store, copying, open_store, upgrades
 from gridgis.store.engines import engine_of, place_of
 from gridgis.store.geopackage import from_blob, to_blob
 from gridgis.store.models import TABLES
@@ -192,6 +192,60 @@ def test_law_columns_of_others_travel_along_untouched(store: Store, data: st.Dat
     assert_frame_equal(store.load("staff"), first)
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_law_the_quick_way_in_leaves_what_plain_inserts_leave(store: Store, data: st.DataObject) -> None:
+    """Down to the bytes, with tabs, backslashes, empty text, empty shapes and none."""
+    n = data.draw(st.integers(1, 4))
+
+    def draw(cells: st.SearchStrategy[Any]) -> list[Any]:
+        return data.draw(st.lists(cells, min_size=n, max_size=n))
+
+    texts = st.one_of(st.none(), st.sampled_from(["", "\\N", "\\.", "a\tb", "a\nb\r", '"{}"', "\\x41"]), _TEXT)
+    numbers = st.one_of(st.none(), st.floats(allow_nan=False))
+    moments = st.datetimes(pd.Timestamp("1900-01-01"), pd.Timestamp("2100-01-01")).map(lambda t: t.replace(tzinfo=UTC))
+    found = {
+        "kind": "gap", "severity": "error", "codes": draw(st.one_of(st.none(), st.lists(_TEXT, max_size=2).map(tuple))),
+        "area_m2": draw(numbers), "message": draw(texts), "theirs": draw(texts),
+        "list": draw(st.lists(texts, max_size=2)),
+    }  # fmt: skip
+    frame = pd.DataFrame(found).astype({"area_m2": float, "message": object, "theirs": object})
+    same_by_plain_inserts(store, "defect", frame)
+    placed = gpd.GeoSeries(draw(st.one_of(st.none(), any_shape())), crs=4326)
+    same_by_plain_inserts(store, "defect", gpd.GeoDataFrame(frame, geometry=placed))
+    walked = {
+        "staff": "w1",
+        "patrol": draw(texts),
+        "start": draw(st.one_of(st.none(), moments)),
+        "raw_m": draw(numbers),
+    }
+    same_by_plain_inserts(store, "patrol", pd.DataFrame(walked))
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_the_quick_way_in_leaves_what_plain_inserts_leave(store: Store, name: str) -> None:
+    same_by_plain_inserts(store, name, a_frame_of(name))
+
+
+def same_by_plain_inserts(store: Store, name: str, frame: pd.DataFrame) -> None:
+    """Save a frame both ways, and hold the columns as they lie there against each other."""
+
+    def lying() -> list[tuple[Any, ...]]:
+        with store.reading() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY row")]
+
+    def plainly(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        connection.execute(insert(table), rows)
+
+    store.save({name: frame})
+    quickly = lying()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copying, "insert_rows", plainly)
+        store.save({name: frame})
+    assert [*map(repr, lying())] == [*map(repr, quickly)]  # of text: nan is nan, and -0.0 is not 0.0
+    assert len(quickly) == len(frame)
+
+
 def test_lists_times_and_dates_inside_other_columns(store: Store) -> None:
     frame = pd.DataFrame({"id": ["1", "2"], "name": "甲", "tags": [["a", 1], None], "day": [date(2026, 3, 2), None]})
     store.save({"staff": frame})
@@ -265,10 +319,10 @@ class Fault(Exception):
 
 
 @pytest.mark.parametrize("fault", [Fault, KeyboardInterrupt])
-@pytest.mark.parametrize(
-    "statement", ["UPDATE revision", "DELETE FROM house", "INSERT INTO person", "INSERT INTO setting"]
-)
-def test_a_fault_in_the_middle_leaves_the_old_state_whole(store: Store, statement: str, fault: type) -> None:
+@pytest.mark.parametrize("statement", ["UPDATE revision", "DELETE FROM house", "rows of person", "INSERT INTO setting"])
+def test_a_fault_in_the_middle_leaves_the_old_state_whole(
+    store: Store, statement: str, fault: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.save({"grid": grids(), "house": houses(50)}, {"title": "old"})
     before = {name: everything(store, name) for name in TABLES}
     struck = []
@@ -278,6 +332,12 @@ def test_a_fault_in_the_middle_leaves_the_old_state_whole(store: Store, statemen
             struck.append(sql)
             raise fault
 
+    def strike_rows(connection: Connection, table: Table, rows: Any) -> None:
+        insert_rows(connection, table, rows)
+        strike(None, None, f"rows of {table.name}")
+
+    insert_rows = copying.insert_rows
+    monkeypatch.setattr(copying, "insert_rows", strike_rows)
     event.listen(store._engine, "after_cursor_execute", strike)
     with pytest.raises(fault):
         store.save({"house": houses(7), "person": pd.DataFrame({"id": ["1"]})}, {"title": "new"})

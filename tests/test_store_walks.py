@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from test_store_plans import plan
 
 from gridgis.cli import run
@@ -98,6 +98,26 @@ def test_in_whatever_portions_they_come_and_twice(store: Store) -> None:
     key = painted_key(grids, parameters=slow)
     assert personal.painted(purpose="test").attrs["key"] == key
     assert len(personal.painted(key=painted_key(grids), purpose="test")) == 0
+
+
+def test_a_day_is_kept_without_reading_the_others(store: Store) -> None:
+    publish(store)
+    personal, fixes = Personal(store, "clerk"), walks()
+    personal.keep_tracks(fixes, FINE)
+    asked: list[set[str]] = []
+
+    def listen(_c: Any, _cursor: Any, statement: str, given: Any, *_rest: Any) -> None:
+        if "SELECT" in statement and "FROM painted_day" in statement:
+            values = given.values() if isinstance(given, dict) else given
+            asked.append({str(value) for value in values if str(value).startswith("2026-")})
+
+    event.listen(store._engine, "before_cursor_execute", listen)
+    late = fixes[fixes["time"] > pd.Timestamp("2026-03-04T00:00Z")]
+    late = late.assign(time=late["time"] + pd.Timedelta("1h"), lat=late["lat"] + 2e-4)
+    kept = personal.keep_tracks(late, FINE)
+    event.remove(store._engine, "before_cursor_execute", listen)
+    assert kept == (480, 0, 2, 0)
+    assert asked == [{"2026-03-04"}] * 6  # of two workers: what is to paint, for which plan, what is there
 
 
 def test_without_a_plan_there_are_tracks_only_until_there_is_one(store: Store) -> None:

@@ -44,6 +44,10 @@ def build_with_progress(path: Path) -> Any:
     click.echo(f"铺满检查 tiling: {word}; 缺陷 defects: {found}")
     click.echo(f"房屋 houses: {result.counts['house']}    人员 persons: {result.counts['person']}")
     click.echo(f"巡查 patrols: {result.counts['patrol']}")
+    if result.tracks is not None:
+        options.echo_kept(result.tracks)
+    if result.old_tracks:
+        click.echo(result.old_tracks)
     click.echo(f"成果 results: {result.out}    库 store: {result.store}")
     options.echo_written(result.out / "report.html")
     return result

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import geopandas as gpd
 import pandas as pd
 
 from gridgis.errors import GridgisError, InputError
+
+if TYPE_CHECKING:
+    from gridgis.store.walks import Kept
 
 #: Columns of a table that goes into a file or a pipe.
 _PIPED_WIDTH = 140
@@ -120,6 +123,13 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def echo_kept(kept: Kept) -> None:
+    """Print what a store kept of tracks, and that some days have no plan."""
+    click.echo(f"轨迹点 fixes: 新增 new {kept.new:,}, 不变 same {kept.same:,}; 覆盖 painted days: {kept.painted:,}")
+    if kept.unplanned:
+        click.echo(f"{kept.unplanned:,} 人日当天没有公布的方案，只存轨迹 days on which no plan holds: tracks only")
 
 
 def echo_written(paths: Path | Iterable[Path]) -> None:

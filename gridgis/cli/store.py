@@ -138,9 +138,7 @@ def tracks(
     with open_store(store) as opened:
         kept = load_tracks(opened, files, by=by or login(), parameters=parameters,
                            rename=options.renaming(renames), datum=datum)  # fmt: skip
-    click.echo(f"轨迹点 fixes: 新增 new {kept.new:,}, 不变 same {kept.same:,}; 覆盖 painted days: {kept.painted:,}")
-    if kept.unplanned:
-        click.echo(f"{kept.unplanned:,} 人日当天没有公布的方案，只存轨迹 days on which no plan holds: tracks only")
+    options.echo_kept(kept)
 
 
 @command.command("expire")

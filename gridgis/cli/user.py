@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import click
 
 from gridgis.cli import options
+from gridgis.roles import ROLES
 
 if TYPE_CHECKING:
     from gridgis.store.users import Users
 
 #: The environment variable that a password may come by, where nobody sits at the terminal.
 PASSWORD = "GRIDGIS_PASSWORD"
-_ROLES = ("worker", "head", "editor", "supervisor", "administrator")
 
 _by = click.option(
     "--by", metavar="NAME", help="操作人，记入日志 who does it, for the audit log; by default your login"
 )
-_role = click.option("--role", type=click.Choice(_ROLES), required=True, help="角色 what the user may do")
+_role = click.option("--role", type=click.Choice(ROLES), required=True, help="角色 what the user may do")
 _staff = click.option("--staff", metavar="ID", help="网格员、网格长的人员编号 the id of a worker or head")
 _unit = click.option("--unit", metavar="CODE", help="社区编辑所在社区的编码 the code of an editor's unit")
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, 
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from gridgis.errors import LostError, NotFoundError, StoreError
-from gridgis.store import audit, geopackage, organisations, upgrades
+from gridgis.store import audit, copying, geopackage, organisations, upgrades
 from gridgis.store.engines import BUSY_MS, Place, engine_of, place_of
 from gridgis.store.models import TABLES, Organisation, Revision, Saved, Setting
 from gridgis.store.numbering import last_row, note_places
@@ -106,7 +106,7 @@ class Store:
                 others = last_row(connection, TABLES[name])
                 if rows:
                     numbered = [{**row, "row": row["row"] + others} for row in rows] if others else rows
-                    connection.execute(insert(TABLES[name]), numbered)
+                    copying.insert_rows(connection, TABLES[name], numbered)
                 if connection.dialect.name == "sqlite":
                     if others and "geometry" in TABLES[name].columns:
                         note_places(connection, TABLES[name])

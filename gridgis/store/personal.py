@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import pandas as pd
@@ -63,11 +63,8 @@ class Personal:
             that were written; days of staff for which there is no plan.
         """
         with self._changing() as connection:
-            keeper = Keeper(connection, parameters)
-            for fixes in [portions] if isinstance(portions, pd.DataFrame) else portions:
-                keeper.add(fixes)
-            note_kept(connection, self._by, keeper.kept)
-        return keeper.kept
+            listed = [portions] if isinstance(portions, pd.DataFrame) else portions
+            return keep_portions(connection, self._by, listed, parameters)
 
     def tracks(
         self, staff: str | None = None, first: date | None = None, last: date | None = None, *, purpose: str
@@ -154,7 +151,7 @@ class Personal:
         kept_days : int
             The profile's `track_kept_days`.
         """
-        oldest = today - timedelta(days=kept_days)
+        oldest = oldest_kept(today, kept_days)
         with self._changing() as connection:
             gone = connection.execute(delete(_TRACK).where(_TRACK.c.day < oldest)).rowcount
             if gone:
@@ -169,8 +166,7 @@ class Personal:
     def _changing(self) -> Iterator[Connection]:
         """A transaction that has the lock from the start; what it deletes is overwritten in the file."""
         with self._store.locked() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA secure_delete = ON")
+            _overwrite(connection)
             yield connection
 
     @contextmanager
@@ -276,12 +272,53 @@ class Personal:
         return gone
 
 
-def note_kept(connection: Connection, by: str, kept: Kept) -> None:
-    """Say in the log how many fixes and painted days were written, if any."""
+def keep_portions(
+    connection: Connection,
+    by: str,
+    portions: Iterable[pd.DataFrame],
+    parameters: Parameters,
+    otherwise: int | None = None,
+) -> Kept:
+    """What :meth:`Personal.keep_tracks` does, in a transaction of others that has the lock.
+
+    Parameters
+    ----------
+    connection : Connection
+    by : str
+        Who keeps them, for the log.
+    portions, parameters
+        As of :meth:`Personal.keep_tracks`.
+    otherwise : int, optional
+        The number of a published plan, for whose grids a day is painted on which none holds.
+    """
+    _overwrite(connection)
+    keeper = Keeper(connection, parameters, otherwise)
+    for fixes in portions:
+        keeper.add(fixes)
+    kept = keeper.kept
     if kept.new:
         audit.note_count(connection, by, "load", "track", {"fixes": kept.new})
     if kept.painted:
         audit.note_count(connection, by, "load", "painted_day", {"painted": kept.painted})
+    return kept
+
+
+def oldest_kept(today: date, kept_days: int) -> date:
+    """The oldest day whose tracks are kept.
+
+    Examples
+    --------
+    >>> oldest_kept(date(2026, 6, 1), 90), oldest_kept(date(2026, 6, 1), 10**9)
+    (datetime.date(2026, 3, 3), datetime.date(1, 1, 2))
+    """
+    # Of the second day that a date can be, the beginning has its moment in UTC wherever the place is.
+    return date.fromordinal(max(today.toordinal() - kept_days, 2))
+
+
+def _overwrite(connection: Connection) -> None:
+    """What is deleted from now on is overwritten in the file."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
 
 
 def _days(table: Table, staff: str | None, first: date | None, last: date | None) -> ColumnElement[bool]:

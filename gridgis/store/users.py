@@ -16,16 +16,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from gridgis.errors import InputError, NotFoundError, StoreError
+from gridgis.roles import ADMINISTRATOR, BOUND_TO, ROLES
 from gridgis.store import Store, audit
 from gridgis.store.models import Base
 
 _USER = Base.metadata.tables["user_account"]
 
-#: What a user may be, the least first.
-ROLES = ("worker", "head", "editor", "supervisor", "administrator")
-ADMINISTRATOR = ROLES[-1]
-#: What else has to be known of a user of a role: the id of a member of staff, or the code of a unit.
-BOUND_TO = {"worker": "staff", "head": "staff", "editor": "unit"}
 #: The least and the most characters of a password.
 LEAST, MOST = 12, 1024
 
@@ -154,22 +150,32 @@ class Users:
         """The user whose name and password these are; None where they are nobody's, or of one who is disabled.
 
         An unknown name costs a hash too, so that the time does not tell who is a user. It does not count failures:
-        who asks has to limit them. A hash of other parameters than the present ones is made anew.
+        who asks has to limit them. A hash of other parameters than the present ones is made anew. Who is disabled or
+        given another password while the hash is made is judged by what then holds.
         """
-        query = select(_USER.c.password_hash).where(_USER.c.name == name)
-        held: str | None = self._store.ask(lambda connection: connection.execute(query).scalar())
-        try:
-            self._hasher.verify(held or _nobody(self._hasher), password[: MOST + 1])
-        except (VerificationError, InvalidHashError):
-            return None
-        if held is None:
+        held, user = self._known(name)
+        while True:
+            try:
+                self._hasher.verify(held or _nobody(self._hasher), password[: MOST + 1])
+            except (VerificationError, InvalidHashError):
+                return None
+            # Hashing took its time: by now the user may be disabled, or this may no longer be the user's hash.
+            verified, (held, user) = held, self._known(name)
+            if held == verified:
+                break
+        if held is None or user is None or not user.active:
             return None
         if self._hasher.check_needs_rehash(held):
             self._rehash(name, held, password)
-        # Asked again: the user may have been disabled or given another password while the hash was made.
-        return next((user for user in self.listed() if user.name == name and user.active), None)
+        return user
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _known(self, name: str) -> tuple[str | None, User | None]:
+        """A user's hash, and the user, of one moment; None for both where there is none of that name."""
+        query = select(_USER.c.password_hash, *_SEEN).where(_USER.c.name == name)
+        row = self._store.ask(lambda connection: connection.execute(query).one_or_none())
+        return (None, None) if row is None else (str(row[0]), User._make(row[1:]))
 
     def _rehash(self, name: str, held: str, password: str) -> None:
         mine = (_USER.c.name == name, _USER.c.password_hash == held)
@@ -259,4 +265,4 @@ def _nobody(hasher: PasswordHasher) -> str:
     return hasher.hash("-" * LEAST)
 
 
-__all__ = ["ADMINISTRATOR", "BOUND_TO", "LEAST", "MOST", "ROLES", "User", "Users", "check_password"]
+__all__ = ["LEAST", "MOST", "User", "Users", "check_password"]

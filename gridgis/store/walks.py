@@ -6,7 +6,7 @@ Fixes come in portions and stay by member of staff and local day; painted days a
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -75,10 +75,13 @@ class Keeper:
         A transaction that writes.
     parameters : Parameters
         The time zone, which says when a day ends; those of the cleaning; `sight_m`.
+    otherwise : int, optional
+        The number of a published plan, for whose grids a day is painted on which none holds. Without it such a day is
+        not painted.
     """
 
-    def __init__(self, connection: Connection, parameters: Parameters) -> None:
-        self._connection, self._parameters = connection, parameters
+    def __init__(self, connection: Connection, parameters: Parameters, otherwise: int | None = None) -> None:
+        self._connection, self._parameters, self._otherwise = connection, parameters, otherwise
         self._zone = ZoneInfo(parameters.timezone)
         self._grids: dict[int, tuple[gpd.GeoDataFrame, dict[str, Any]]] = {}
         self._holding: dict[date, int | None] = {}
@@ -121,10 +124,12 @@ class Keeper:
         parts = [walked] if held is None else [held, walked]
         whole = pd.concat(parts).drop_duplicates("time").sort_values("time", ignore_index=True)
         added = len(whole) - (0 if held is None else len(held))
+        if not added:
+            return 0
         values = {"count": len(whole), "fixes": written(whole)}
         if held is None:
             self._connection.execute(insert(TRACK).values(staff=staff, day=day, **values))
-        elif added:
+        else:
             self._connection.execute(update(TRACK).where(_mine(TRACK, staff, day)).values(values))
         return added
 
@@ -137,8 +142,7 @@ class Keeper:
 
     def _to_paint(self, staff: str, new: dict[date, int]) -> set[date]:
         """The days that have new fixes, or no painted day as it has to be; the others are as they were."""
-        mine = PAINTED.c.staff == staff
-        query = select(PAINTED.c.day, PAINTED.c.plan, PAINTED.c.made_with).where(mine)
+        query = select(PAINTED.c.day, PAINTED.c.plan, PAINTED.c.made_with).where(_on(staff, new))
         there = {row.day: row for row in self._connection.execute(query)}
         wanted = set()
         for day, added in new.items():
@@ -151,11 +155,12 @@ class Keeper:
         return wanted
 
     def _plan(self, day: date, painted_for: int | None = None) -> int | None:
-        """The plan for whose grids a day is painted: as it was before, else that which holds on the day."""
+        """The plan for whose grids a day is painted: as before, else that which holds on it, else `otherwise`."""
         if painted_for is not None:
             return painted_for
         if day not in self._holding:
-            self._holding[day] = plans.holding(self._connection, day)
+            found = plans.holding(self._connection, day)
+            self._holding[day] = self._otherwise if found is None else found
         return self._holding[day]
 
     def _of_plan(self, plan: int) -> tuple[gpd.GeoDataFrame, dict[str, Any]]:
@@ -170,8 +175,12 @@ class Keeper:
         if not wanted:
             return
         around = [self._around(staff, days) for staff, days in wanted.items()]
+        touched = {
+            staff: set(frame["time"].dt.tz_convert(self._zone).dt.date)
+            for staff, frame in zip(wanted, around, strict=True)
+        }
         clean = clean_tracks(pd.concat(around, ignore_index=True), self._parameters)
-        before = self._painted_for(wanted)
+        before = self._painted_for(touched)
         day_of = clean["date"].dt.date
         made: dict[str, dict[date, tuple[int, Packed]]] = {staff: {} for staff in wanted}
         meant = [
@@ -184,14 +193,13 @@ class Keeper:
             part.attrs = clean.attrs
             for staff, day, ready in pack(paint(part, self._of_plan(number)[0], self._parameters)):
                 made[staff][day] = number, ready
-        for staff, frame in zip(wanted, around, strict=True):
-            days = set(frame["time"].dt.tz_convert(self._zone).dt.date)
+        for staff, days in touched.items():
             self._put(staff, days, made[staff])
 
-    def _painted_for(self, wanted: Iterable[str]) -> dict[tuple[str, date], int]:
+    def _painted_for(self, touched: Mapping[str, set[date]]) -> dict[tuple[str, date], int]:
         query = select(PAINTED.c.staff, PAINTED.c.day, PAINTED.c.plan)
-        listed = [row for staff in wanted for row in self._connection.execute(query.where(PAINTED.c.staff == staff))]
-        return {(row.staff, row.day): row.plan for row in listed}
+        asked = (query.where(_on(staff, days)) for staff, days in touched.items())
+        return {(row.staff, row.day): row.plan for one in asked for row in self._connection.execute(one)}
 
     def _around(self, staff: str, days: set[date]) -> pd.DataFrame:
         """The fixes of some days, and of the days beside them where a patrol goes on over midnight."""
@@ -218,9 +226,9 @@ class Keeper:
 
     def _put(self, staff: str, days: set[date], made: dict[date, tuple[int, Packed]]) -> None:
         """Write the painted days of somebody, where they are not there just so; those of `days` not made go."""
-        query = select(PAINTED.c.day, PAINTED.c.plan, PAINTED.c.painted).where(PAINTED.c.staff == staff)
+        query = select(PAINTED.c.day, PAINTED.c.plan, PAINTED.c.painted).where(_on(staff, days | made.keys()))
         there = {row.day: (row.plan, row.painted) for row in self._connection.execute(query)}
-        for day in sorted((days & there.keys()) | made.keys()):
+        for day in sorted(there.keys() | made.keys()):
             number, ready = made.get(day, (0, None))
             if ready is not None and there.get(day) == (number, ready.content):
                 continue
@@ -239,6 +247,11 @@ class Keeper:
 
 def _mine(table: Table, staff: str, day: date) -> Any:
     return and_(table.c.staff == staff, table.c.day == day)
+
+
+def _on(staff: str, days: Iterable[date]) -> Any:
+    """The painted days of somebody that are asked for: what is kept of a year is not read for the sake of a day."""
+    return and_(PAINTED.c.staff == staff, PAINTED.c.day.in_(sorted(days)))
 
 
 def written(fixes: pd.DataFrame) -> bytes:
