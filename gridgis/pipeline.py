@@ -39,6 +39,7 @@ from gridgis.profile import Parameters, Profile
 from gridgis.project import INPUTS, Project
 from gridgis.publish.reports import build_report
 from gridgis.store import open_store
+from gridgis.store.audit import login
 from gridgis.store.personal import keep_portions, oldest_kept
 from gridgis.store.plans import Plans, holding
 from gridgis.store.walks import Kept
@@ -51,8 +52,6 @@ RESULTS = (
     "plan.gpkg", "defects.gpkg", "validate.json", "houses.csv", "persons.csv", "chain.json",
     "patrol.csv", "patrol.json", "report.html",
 )  # fmt: skip
-#: Who keeps plans and tracks, for the log.
-_BY = "gridgis build"
 _FROM_OSM = ("barriers", "buildings", "compounds", "water")
 
 Tell = Callable[[str], None]
@@ -307,7 +306,7 @@ class _Keeping:
         if self._tracks is not None:
             # The days before the plan have none: patrol coverage of the build was measured on its grids.
             plan = None if self._keep_plan is None else holding(connection, self._today)
-            self.kept = keep_portions(connection, _BY, self._tracks.young(), self._parameters, otherwise=plan)
+            self.kept = keep_portions(connection, login(), self._tracks.young(), self._parameters, otherwise=plan)
 
 
 def _keep_plan(
@@ -321,7 +320,7 @@ def _keep_plan(
         blocks = gpd.GeoDataFrame({"code": [], "grid": []}, geometry=[], crs=grids.crs)
     return plans.keeping(
         Plan(blocks, grids, everything["summary"] or {}),
-        title=f"{project.title} {today}", by=_BY, on=today, borders=everything["borders"],
+        title=f"{project.title} {today}", by=login(), on=today, borders=everything["borders"],
     )  # fmt: skip
 
 

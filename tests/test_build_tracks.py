@@ -30,6 +30,7 @@ from gridgis.pipeline import BuildResult, build, read_inputs
 from gridgis.profile import Profile
 from gridgis.project import Project
 from gridgis.store import Store, open_store
+from gridgis.store.audit import login
 from gridgis.store.checking import check
 from gridgis.store.models import Base
 from gridgis.store.personal import Personal, keep_portions
@@ -118,8 +119,8 @@ def test_a_window_from_the_store_is_that_of_the_build(tmp_path: Path, where: str
         assert theirs["share"].between(0.01, 0.99).any()
         assert len(kept(store)) == 6 * 180
         assert [row[:3] for row in logged(store)] == [
-            ("gridgis build", "publish", "plan"), ("gridgis build", "load", "track"),
-            ("gridgis build", "load", "painted_day"),
+            (login(), "publish", "plan"), (login(), "load", "track"),
+            (login(), "load", "painted_day"),
         ]  # fmt: skip
         assert [row[3] for row in logged(store)[1:]] == [{"fixes": 1080}, {"painted": 6}]
         assert store.revision() == 1

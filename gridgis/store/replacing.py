@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from operator import ne
@@ -74,7 +75,7 @@ def note_settings(connection: Connection, by: str, chosen: Mapping[str, str]) ->
     audit.note_changes(connection, by, "save", "setting", changes)
 
 
-class _Coming:
+class _Coming(ABC):
     """The rows that a table is to have, and what has become of those that it had."""
 
     def __init__(self, table: Table) -> None:
@@ -85,9 +86,9 @@ class _Coming:
         self.columns = list(dict.fromkeys([*self.key, *self.counted]))
         self.met = self.changed = self.removed = 0
 
+    @abstractmethod
     def meet(self, there: Mapping[str, Sequence[Any]]) -> tuple[list[audit.Change], list[audit.Change]]:
         """What becomes of some rows that the table has, given by column: those that change, and those that go."""
-        raise NotImplementedError
 
     def _gone(self, there: Mapping[str, Sequence[Any]], at: int) -> audit.Change:
         self.removed += 1
