@@ -7,27 +7,22 @@ from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import geopandas as gpd
 import pandas as pd
-import shapely
-from sqlalchemy import Connection, Select, Table, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, delete, func, or_, select, update
 
-from gridgis.errors import ConflictError, NotFoundError, StoreError
-from gridgis.plan.closing import Drafted, plan_of
-from gridgis.plan.opening import open_plan
+from gridgis.errors import NotFoundError, StoreError
+from gridgis.plan.closing import Drafted
 from gridgis.plan.partition import Plan
-from gridgis.store import Store, audit, publishing
+from gridgis.store import Store, audit, edits, plan_rows, publishing
 from gridgis.store.models import Base
-from gridgis.store.rows import noun_of, to_frame, to_rows
+from gridgis.store.plan_rows import BLOCK, BORDER, GRID, PLAN
 
-_PLAN, _BLOCK, _BORDER, _GRID, _OPERATION, _LINEAGE = (
-    Base.metadata.tables[name]
-    for name in ("plan", "plan_block", "plan_border", "plan_grid", "plan_operation", "lineage")
-)
+_OPERATION, _LINEAGE = (Base.metadata.tables[name] for name in ("plan_operation", "lineage"))
 _ENDED = ("published", "archived")
 
 
@@ -57,7 +52,7 @@ class Plans:
 
     def listed(self) -> list[Version]:
         """All plans, the newest first."""
-        query = select(*_version_columns()).order_by(_PLAN.c.id.desc())
+        query = select(*_version_columns()).order_by(PLAN.c.id.desc())
         return self._store.ask(lambda connection: [Version(*row) for row in connection.execute(query)])
 
     def version(self, plan: int) -> Version:
@@ -84,7 +79,7 @@ class Plans:
 
         def ask(connection: Connection) -> tuple[Plan, gpd.GeoDataFrame, Version]:
             version = self._version(connection, plan)
-            return *_loaded(connection, plan, _noted(connection, plan)), version
+            return *plan_rows.loaded(connection, plan), version
 
         return self._store.ask(ask)
 
@@ -122,11 +117,11 @@ class Plans:
         SchemaError, GeometryError, CRSError, StoreError
             What cannot be kept; nothing is written.
         """
-        rows, notes = _ready(plan, title, borders)
+        rows, notes = plan_rows.ready(plan, title, borders)
         with self._store.writing() as connection:
             if based_on is not None:
                 self._version(connection, based_on)
-            number = _add(connection, rows, title=title, by=by, notes=notes, based_on=based_on)
+            number = plan_rows.add(connection, rows, title=title, by=by, notes=notes, based_on=based_on)
             audit.note(connection, by, "add", "plan", str(number), after={"title": title, "blocks": len(plan.blocks)})
         return number
 
@@ -139,21 +134,21 @@ class Plans:
         blocks and grids; a plan that began on the very day gives way, archived. The call gives the number of the new
         plan, None where there is none.
         """
-        rows, notes = _ready(plan, title, borders)
+        rows, notes = plan_rows.ready(plan, title, borders)
 
         def keep(connection: Connection) -> int | None:
             query = _holding(on)
             earlier = connection.execute(query).scalar()
-            if earlier is not None and all(_held(connection, t, earlier, rows[t]) for t in (_BLOCK, _GRID)):
+            if earlier is not None and all(plan_rows.held(connection, t, earlier, rows[t]) for t in (BLOCK, GRID)):
                 return None
-            number = _add(connection, rows, title=title, by=by, notes=notes, based_on=earlier)
+            number = plan_rows.add(connection, rows, title=title, by=by, notes=notes, based_on=earlier)
             end = publishing.make_room(connection, on, replace=True)
             if earlier is not None:
-                before, after = (_loaded(connection, n, _noted(connection, n))[0].grids for n in (earlier, number))
+                before, after = (plan_rows.loaded(connection, n)[0].grids for n in (earlier, number))
                 publishing.write_lineage(connection, number, before, after)
             values = {"state": "published", "valid_from": on, "valid_to": end, "published_at": datetime.now(UTC),
                       "published_by": by}  # fmt: skip
-            connection.execute(update(_PLAN).where(_PLAN.c.id == number).values(values))
+            connection.execute(update(PLAN).where(PLAN.c.id == number).values(values))
             audit.note(connection, by, "publish", "plan", str(number), after={"title": title, "from": on.isoformat()})
             return number
 
@@ -200,10 +195,10 @@ class Plans:
             self._lock(connection, plan)
             version = self._version(connection, plan)
             others = version.revision - 1 != seen
-            for table, old, new in ((_BLOCK, before.blocks, after.blocks), (_GRID, before.grids, after.grids)):
-                _write_changes(connection, table, plan, old, new, alone=not others)
+            for table, old, new in ((BLOCK, before.blocks, after.blocks), (GRID, before.grids, after.grids)):
+                edits.write_changes(connection, table, plan, old, new, alone=not others)
             if others:
-                _make_whole(connection, plan)
+                edits.make_whole(connection, plan)
             _add_operations(connection, plan, done, by)
             changed = {"revision": version.revision, "operations": [operation.get("op") for operation in done]}
             audit.note(connection, by, "save", "plan", str(plan), after=changed)
@@ -213,9 +208,9 @@ class Plans:
         """Throw a draft away. What was published cannot be."""
         with self._store.writing() as connection:
             self._lock(connection, plan)
-            for table in (_BLOCK, _GRID, _BORDER, _OPERATION, _LINEAGE):
+            for table in (BLOCK, GRID, BORDER, _OPERATION, _LINEAGE):
                 connection.execute(delete(table).where(table.c.plan == plan))
-            connection.execute(delete(_PLAN).where(_PLAN.c.id == plan))
+            connection.execute(delete(PLAN).where(PLAN.c.id == plan))
             audit.note(connection, by, "remove", "plan", str(plan))
 
     # --- from a draft to what is public -------------------------------------------------------------------------------
@@ -241,8 +236,8 @@ class Plans:
         if (defects["severity"] == "error").any():
             return defects
         with self._store.writing() as connection:
-            fresh = and_(_PLAN.c.id == plan, _PLAN.c.revision == version.revision, _PLAN.c.state == "draft")
-            if connection.execute(update(_PLAN).where(fresh).values(state="checked")).rowcount:
+            fresh = and_(PLAN.c.id == plan, PLAN.c.revision == version.revision, PLAN.c.state == "draft")
+            if connection.execute(update(PLAN).where(fresh).values(state="checked")).rowcount:
                 audit.note(connection, by, "check", "plan", str(plan), after={"revision": version.revision})
         return defects
 
@@ -278,7 +273,7 @@ class Plans:
                 publishing.write_lineage(connection, plan, parents, made.grids)
             values = {"state": "published", "valid_from": on, "valid_to": end, "revision": version.revision,
                       "published_at": datetime.now(UTC), "published_by": by}  # fmt: skip
-            connection.execute(update(_PLAN).where(_PLAN.c.id == plan).values(values))
+            connection.execute(update(PLAN).where(PLAN.c.id == plan).values(values))
             publishing.count(connection)
             audit.note(connection, by, "publish", "plan", str(plan), after={"from": on.isoformat()})
         return self.version(plan)
@@ -292,10 +287,10 @@ class Plans:
             It is not published, or begins later.
         """
         with self._store.writing() as connection:
-            begun = or_(_PLAN.c.valid_from.is_(None), _PLAN.c.valid_from <= on)
-            meant = and_(_PLAN.c.id == plan, _PLAN.c.state == "published", begun)
-            last = func.coalesce(_PLAN.c.valid_to, on)
-            done = connection.execute(update(_PLAN).where(meant).values(state="archived", valid_to=last)).rowcount
+            begun = or_(PLAN.c.valid_from.is_(None), PLAN.c.valid_from <= on)
+            meant = and_(PLAN.c.id == plan, PLAN.c.state == "published", begun)
+            last = func.coalesce(PLAN.c.valid_to, on)
+            done = connection.execute(update(PLAN).where(meant).values(state="archived", valid_to=last)).rowcount
             version = self._version(connection, plan)
             if not done:
                 raise StoreError("the plan cannot be archived", source=f"plan {plan}",
@@ -313,15 +308,15 @@ class Plans:
 
     def _lock(self, connection: Connection, plan: int) -> None:
         """Take the plan for this transaction, and count its revision; what was checked is a draft again."""
-        open_ = and_(_PLAN.c.id == plan, _PLAN.c.state.in_(("draft", "checked")))
-        values = {"revision": _PLAN.c.revision + 1, "state": "draft"}
-        if not connection.execute(update(_PLAN).where(open_).values(values)).rowcount:
+        open_ = and_(PLAN.c.id == plan, PLAN.c.state.in_(("draft", "checked")))
+        values = {"revision": PLAN.c.revision + 1, "state": "draft"}
+        if not connection.execute(update(PLAN).where(open_).values(values)).rowcount:
             found = self._version(connection, plan).state
             raise StoreError("a published plan never changes", source=f"plan {plan}", found=found,
                              remedy="Make a draft that is based on it.")  # fmt: skip
 
     def _version(self, connection: Connection, plan: int) -> Version:
-        row = connection.execute(select(*_version_columns()).where(_PLAN.c.id == plan)).one_or_none()
+        row = connection.execute(select(*_version_columns()).where(PLAN.c.id == plan)).one_or_none()
         if row is None:
             raise NotFoundError("there is no such plan", source=self._store.name, found=str(plan))
         return Version(*row)
@@ -335,172 +330,25 @@ def holding(connection: Connection, day: date) -> int | None:
 
 def grids_of(connection: Connection, plan: int) -> gpd.GeoDataFrame:
     """The grids of a plan as :meth:`Plans.load` gives them, within a transaction of others."""
-    return gpd.GeoDataFrame(_loaded(connection, plan, _noted(connection, plan))[0].grids)
+    return gpd.GeoDataFrame(plan_rows.loaded(connection, plan)[0].grids)
 
 
 def _version_columns() -> list[Any]:
-    return [_PLAN.c[name] for name in Version._fields]
+    return [PLAN.c[name] for name in Version._fields]
 
 
 def _holding(day: date) -> Select[int]:
     """The number of the plan that holds on a day."""
     holds = and_(
-        _PLAN.c.state.in_(_ENDED),
-        _PLAN.c.valid_from <= day,
-        or_(_PLAN.c.valid_to.is_(None), _PLAN.c.valid_to >= day),
+        PLAN.c.state.in_(_ENDED),
+        PLAN.c.valid_from <= day,
+        or_(PLAN.c.valid_to.is_(None), PLAN.c.valid_to >= day),
     )
-    return select(_PLAN.c.id).where(holds).order_by(_PLAN.c.valid_from.desc(), _PLAN.c.id.desc()).limit(1)
-
-
-def _ready(
-    plan: Plan | Drafted, title: str, borders: gpd.GeoDataFrame | None
-) -> tuple[dict[Table, list[dict[str, Any]]], dict[str, Any]]:
-    """A plan as rows of its tables, and the note that goes with it."""
-    if not title.strip():
-        raise StoreError("a plan needs a title", source="plan", found=repr(title))
-    frames = {_BLOCK: plan.blocks, _GRID: plan.grids, _BORDER: pd.DataFrame() if borders is None else borders}
-    ready = {table: to_rows(frame, table) for table, frame in frames.items()}
-    columns = {noun_of(table): note for table, (_, note) in ready.items()}
-    return {table: rows for table, (rows, _) in ready.items()}, {"summary": plan.summary, "columns": columns}
-
-
-def _add(
-    connection: Connection,
-    rows: Mapping[Table, list[dict[str, Any]]],
-    *,
-    title: str,
-    by: str,
-    notes: dict[str, Any],
-    based_on: int | None,
-) -> int:
-    """A new draft; its number."""
-    row = {
-        "title": title, "state": "draft", "based_on": based_on, "revision": 0, "made_at": datetime.now(UTC),
-        "made_by": by, "notes": notes,
-    }  # fmt: skip
-    made = connection.execute(insert(_PLAN).values(row)).inserted_primary_key
-    number = int(made[0]) if made else 0
-    for table, listed in rows.items():
-        _insert(connection, table, number, listed)
-    return number
-
-
-def _held(connection: Connection, table: Table, plan: int, rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a plan has just these rows."""
-    own = [c for c in table.columns if c.name not in ("id", "plan", "organisation")]
-    query = select(*own).where(table.c.plan == plan)
-    there = {row["code"]: row for row in map(dict, connection.execute(query).mappings())}
-    return len(there) == len(rows) and all(row["code"] in there and _same(there[row["code"]], row) for row in rows)
-
-
-def _insert(connection: Connection, table: Table, plan: int, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(table), [{**row, "plan": plan} for row in rows])
-
-
-def _noted(connection: Connection, plan: int) -> dict[str, Any]:
-    return dict(connection.execute(select(_PLAN.c.notes).where(_PLAN.c.id == plan)).scalar_one() or {})
-
-
-def _loaded(connection: Connection, plan: int, notes: Mapping[str, Any]) -> tuple[Plan, gpd.GeoDataFrame]:
-    columns = notes.get("columns", {})
-    frames = {}
-    for noun, table, key in (("block", _BLOCK, "code"), ("grid", _GRID, "code"), ("border", _BORDER, "id")):
-        rows = connection.execute(select(table).where(table.c.plan == plan).order_by(table.c[key])).all()
-        frames[noun] = to_frame(rows, table, columns.get(noun, {}))
-    return Plan(frames["block"], frames["grid"], dict(notes.get("summary", {}))), frames["border"]
-
-
-def _by_code(frame: pd.DataFrame, table: Table) -> dict[str, dict[str, Any]]:
-    return {row["code"]: row for row in to_rows(frame, table)[0]}
-
-
-def _write_changes(
-    connection: Connection, table: Table, plan: int, before: pd.DataFrame, after: pd.DataFrame, *, alone: bool
-) -> None:
-    """Write the rows that differ. Where others saved too, each must be as it was read."""
-    old, new = _by_code(before, table), _by_code(after, table)
-    gone = [code for code in old if code not in new]
-    made = [code for code in new if code not in old]
-    changed = [code for code in new if code in old and not _same(old[code], new[code])]
-    if not alone:
-        # What follows from the blocks is computed anew, out of what everybody changed.
-        changed = [c for c in changed if not all(_equal(old[c][name], new[c][name]) for name in _MEANT[table.name])]
-        gone = gone if table is _BLOCK else []
-        _refuse_conflicts(connection, table, plan, [*gone, *changed], made, old, new)
-    for code in (*gone, *changed):
-        connection.execute(delete(table).where(table.c.plan == plan, table.c.code == code))
-    _insert(connection, table, plan, [new[code] for code in (*made, *changed)])
-
-
-def _refuse_conflicts(
-    connection: Connection,
-    table: Table,
-    plan: int,
-    touched: Sequence[str],
-    made: Sequence[str],
-    old: Mapping[str, dict[str, Any]],
-    new: Mapping[str, dict[str, Any]],
-) -> None:
-    own = [c for c in table.columns if c.name not in ("id", "plan")]
-    query = select(*own).where(table.c.plan == plan, table.c.code.in_([*touched, *made]))
-    there = {row["code"]: dict(row) for row in connection.execute(query).mappings()}
-    mine = _MEANT[table.name]
-    conflicts: dict[str, tuple[object, object]] = {}
-    for code in (*touched, *made):
-        was, now, theirs = old.get(code), new.get(code), there.get(code)
-        same = (was is None) == (theirs is None) and (
-            was is None or theirs is None or all(_equal(was[c], theirs[c]) for c in mine)
-        )
-        if not same:
-            conflicts[code] = (_told(now, mine), _told(theirs, mine))
-    if conflicts:
-        raise ConflictError("somebody else changed the same in the meantime", source=f"plan {plan}",
-                            conflicts=conflicts, remedy="Load the plan again and repeat the edit.")  # fmt: skip
-
-
-#: What an edit sets; everything else is computed from it.
-_MEANT = {"plan_block": ("code", "unit", "grid", "geometry"), "plan_grid": ("code", "name", "kind")}
-
-
-def _told(row: Mapping[str, Any] | None, names: Sequence[str]) -> dict[str, Any] | None:
-    if row is None:
-        return None
-    return {name: row[name] for name in names if name != "geometry"}
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(_equal(one[name], other[name]) for name in one)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, shapely.Geometry) and isinstance(other, shapely.Geometry):
-        return bool(shapely.equals_identical(one, other))
-    return bool(one == other)
-
-
-def _make_whole(connection: Connection, plan: int) -> None:
-    """After several people changed a plan: grids as their blocks are now; refused where one came apart."""
-    merged, _ = _loaded(connection, plan, _noted(connection, plan))
-    used = set(merged.blocks["grid"])
-    grids = merged.grids[merged.grids["code"].isin(used)]
-    lost = sorted(used.difference(grids["code"]))
-    if lost:
-        raise ConflictError("somebody else removed a grid in the meantime", source=f"plan {plan}",
-                            conflicts={code: (code, None) for code in lost},
-                            remedy="Load the plan again and repeat the edit.")  # fmt: skip
-    made = plan_of(open_plan(Plan(merged.blocks, grids, merged.summary)))
-    apart = made.grids["code"][(shapely.get_num_geometries(made.grids.geometry.to_numpy()) > 1)].tolist()
-    if apart:
-        raise ConflictError("both changes together leave a grid in pieces", source=f"plan {plan}",
-                            conflicts=dict.fromkeys(apart, (None, None)),
-                            remedy="Load the plan again and repeat the edit.")  # fmt: skip
-    connection.execute(delete(_GRID).where(_GRID.c.plan == plan))
-    _insert(connection, _GRID, plan, to_rows(made.grids, _GRID)[0])
+    return select(PLAN.c.id).where(holds).order_by(PLAN.c.valid_from.desc(), PLAN.c.id.desc()).limit(1)
 
 
 def _add_operations(connection: Connection, plan: int, operations: Iterable[Mapping[str, Any]], by: str) -> None:
     last = connection.execute(select(func.max(_OPERATION.c.number)).where(_OPERATION.c.plan == plan)).scalar() or 0
     now = datetime.now(UTC)
     rows = [{"number": last + n, "at": now, "by": by, "operation": dict(o)} for n, o in enumerate(operations, 1)]
-    _insert(connection, _OPERATION, plan, rows)
+    plan_rows.insert_into(connection, _OPERATION, plan, rows)
