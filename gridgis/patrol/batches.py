@@ -27,6 +27,7 @@ from gridgis.patrol.ground import (
     CELL_M,
     UNSEEN,
     Centimetres,
+    Ground,
     Grounds,
     check_sizes,
     distances,
@@ -34,6 +35,7 @@ from gridgis.patrol.ground import (
     with_area,
 )
 from gridgis.patrol.lines import Day, Lines, Near, lines_of, period, window_lengths, windows
+from gridgis.patrol.nearest import Packed, nearer, pack, unpack
 from gridgis.patrol.painting import COMPILE_FROM
 from gridgis.patrol.replays import Thin
 from gridgis.patrol.stays import stay_points
@@ -119,13 +121,14 @@ def patrol_batches(
 
     Notes
     -----
-    Kept are two bytes for each cell of a grid and day that was walked (0.6 MB for 0.3 km²), a fix of every five seconds
-    for the comparison of tracks, the vertices of the cleaned lines, and the tables. Where `parameters.ground` is
-    streets or buildings, all kept fixes stay in memory.
+    Kept are what was seen of each grid and day that was walked (:func:`gridgis.patrol.nearest.pack`: some 5 kB for four
+    hours in 0.3 km²), a fix of every five seconds for the comparison of tracks, the vertices of the cleaned lines, and
+    the tables. Where `parameters.ground` is streets or buildings, all kept fixes stay in memory.
     """
     cell, lengths = check_sizes(sight, cell), window_lengths(days)
     along = parameters.ground not in ("area", "walkable")
-    sums = _Sums(Grounds(grids, cell, with_area(parameters), obstacles), sight, cell, along, visits, parameters)
+    grounds, paints = Grounds(grids, cell, with_area(parameters), obstacles), with_holes or not along
+    sums = _Sums(grounds, sight, cell, along, paints, (start, end), visits, parameters)
     now = now if now is not None else pd.Timestamp.now("UTC")
     for fixes in batches:
         clean = clean_tracks(fixes, parameters)
@@ -166,13 +169,16 @@ class _Sums:
         sight: float,
         cell: float,
         along: bool,
+        paints: bool,
+        asked: tuple[Day | None, Day | None],
         visits: pd.DataFrame | None,
         parameters: Parameters,
     ) -> None:
-        self.grounds = grounds
+        self.grounds, self._paints = grounds, paints
+        self._asked = period(np.array(["0001-01-01", "9999-12-31"], dtype="datetime64[D]"), *asked)
         self._visits, self._near_s = visits, 60.0 * parameters.visit_near_min
         self.sight, self.cell, self.along = sight, cell, along
-        self.near: dict[int, dict[np.datetime64, Centimetres]] = {}
+        self.near: dict[int, dict[np.datetime64, Packed | None]] = {}
         self.walks: list[pd.DataFrame] = []
         self.odd: list[pd.DataFrame] = []
         self.whose: list[pd.DataFrame] = []
@@ -254,19 +260,21 @@ class _Sums:
 
     def _paint(self, clean: pd.DataFrame) -> None:
         lines = lines_of(clean, self.grounds.metric)
-        near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
         self.days.update(np.unique(lines.day))
+        if not self._paints:
+            return
+        lines = lines.within(*self._asked)
+        near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
         for at in range(len(self.grounds)):
             rows = near.rows(self.grounds.box(at, self.sight + self.cell))
             if len(rows) == 0:
                 continue
             raster, beside = self.grounds.raster(at), lines.take(rows)
-            daily = self.near.setdefault(at, {})
+            daily, reach = self.near.setdefault(at, {}), reach_of(self.sight, raster.cell)
             for day in np.unique(beside.day):
-                reach = reach_of(self.sight, raster.cell)
                 cm = distances(beside.ends[beside.day == day], raster, reach, compiled)
-                before = daily.setdefault(day, cm)
-                np.minimum(before, cm, out=before)
+                one = pack(cm, self.sight, raster.cell)
+                daily[day] = nearer(daily.get(day), one, self.sight, raster.cell)
 
     def thin(self) -> Thin:
         """The tracks of all portions."""
@@ -297,8 +305,12 @@ class _Sums:
 
     def _rows(self, at: int, spans: Any, marks: Sequence[float], lines: Lines | None) -> pd.DataFrame:
         ground = self.grounds.ground(at)
-        daily = {day: cells[ground.rows] for day, cells in sorted(self.near.get(at, {}).items())}
-        return window_rows(ground, daily, spans, self.sight, marks, lines)
+        return window_rows(ground, self._daily(at, ground), spans, self.sight, marks, lines)
+
+    def _daily(self, at: int, ground: Ground) -> dict[np.datetime64, Centimetres]:
+        """How near each cell with ground of a grid was come, by day."""
+        daily = sorted(self.near.get(at, {}).items())
+        return {day: unpack(packed)[ground.rows] for day, packed in daily if packed is not None}
 
     def _lines_near(
         self, grids: list[int], batches: Iterable[pd.DataFrame], parameters: Parameters
@@ -329,7 +341,7 @@ class _Sums:
         found = []
         for at in range(len(self.grounds)):
             ground = self.grounds.ground(at)
-            days = [cells[ground.rows] for day, cells in self.near.get(at, {}).items() if first <= day <= last]
+            days = [cells for day, cells in self._daily(at, ground).items() if first <= day <= last]
             unseen = np.full(len(ground.rows), UNSEEN, dtype=np.uint16)
             found.append((ground.code, outlines(np.minimum.reduce([unseen, *days]) > 100 * self.sight, ground)))
         out = hole_table(found, grids, self.grounds.metric, self.sight, streets)
