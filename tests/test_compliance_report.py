@@ -110,7 +110,7 @@ def test_the_page_says_what_was_kept_missed_and_excused(place: dict[str, Any]) -
     assert "专职网格员 · 上下午各巡查次数" in page and "full-time worker: patrols each half day" in page
     assert "每周 ≥ 12 小时" in page and "≥ 12 hour a week" in page
     assert "上午 1 次，下午 0 次" in page  # the second day's afternoon
-    assert "无轨迹" in page and "请假" not in page.partition("每人每日")[2].partition("走到了")[0]
+    assert "无轨迹" in page and "请假" not in page.partition('id="days"')[2].partition('id="covered"')[0]
     assert "轨迹重复" in page and "w2 2026-03-02" in page and "61.5 min" in page
     assert "机器不能核对的规定：2 条" in page and "no table lists training courses" in page
     calendar = re.findall(r'<th scope="row">(w\d) .*?</tr>', page, re.S)

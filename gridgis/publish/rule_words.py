@@ -141,6 +141,15 @@ BOARD_FAULTS: Words = {
     "unchecked": ("无检查日期", "never checked"),
     "placeless": ("无位置", "no place"),
 }
+BOARD_FIELDS: Words = {
+    "name": ("网格名称", "grid name"), "code": ("网格编码", "grid code"), "extent": ("范围图", "extent map"),
+    "bounds_text": ("四至", "bounds text"), "staff": ("人员", "staff"), "role": ("职务", "roles"),
+    "photo": ("照片", "photos"), "phone": ("人员电话", "phones of staff"), "duties": ("职责", "duties"),
+    "hours": ("接待时间", "reception hours"), "community_phone": ("社区电话", "community phone"),
+    "supervision_phone": ("监督电话", "supervision phone"),
+}  # fmt: skip
+#: What suspicions are measured in; m and min stand for themselves.
+MEASURES: Words = {"share of fixes": ("（占点数）", "of the fixes"), "fixes": ("个点", "fixes")}
 CONFIRMED: Words = {
     "yes": ("轨迹相符", "yes"),
     "no": ("轨迹不符", "no"),
@@ -286,6 +295,20 @@ _OF_SCORES = {
     "community rating": "社区评分", "without track": "个无轨迹日", "unqualified": "件不合格", "false": "件虚假",
     "rejected": "件退回", "grades": "事项等级", "visits": "走访", " (of ": "（满分 ",
 }  # fmt: skip
+
+
+def board_words(fault: str, detail: str) -> tuple[str, str]:
+    """What is wrong with a board in detail, in Chinese and English.
+
+    Examples
+    --------
+    >>> board_words("incomplete", "phone, hours")
+    ('缺人员电话、接待时间', 'lacks phones of staff, reception hours')
+    """
+    if fault != "incomplete":
+        return reason_words(detail)
+    fields = [pair(BOARD_FIELDS, field) for field in detail.split(", ")]
+    return "缺" + "、".join(zh or en for zh, en in fields), "lacks " + ", ".join(en or zh for zh, en in fields)
 
 
 def score_words(text: str) -> tuple[str, str]:
