@@ -195,9 +195,13 @@ def test_plots_show_days_coverage_and_minima(place: dict[str, Any]) -> None:
     shares = gridgis.plot_coverage(walked["coverage"])
     assert [line.get_ydata().tolist() for line in shares.lines[:2]] == [[0.0, 0.0], [95.0, 50.0]]
     assert shares.lines[2].get_ydata()[0] == 90.0  # the mark
+    assert [t.get_text().split()[-1] for t in shares.get_legend().get_texts()] == ["%", "A", "B"]  # as they lie
     bars = gridgis.plot_minimum(walked["rules"], place["profile"], "R4-06")
     assert sorted(bar.get_height() for bar in bars.patches) == [0.0, 0.0, 4.0, 8.0]
     assert sum(bool(bar.get_hatch()) for bar in bars.patches) == 1  # one of w2's days was leave
+    assert sorted(t.get_text() for t in bars.texts) == sorted(["✗", "○"])
+    assert "missed" in bars.get_xlabel() and "excused" in bars.get_xlabel() and "kept" not in bars.get_xlabel()
+    assert bars.get_ylabel().endswith("km")
     mpl.pyplot.close("all")
 
 

@@ -278,11 +278,23 @@ def rule_name(rule: Rule) -> tuple[str, str]:
 def rule_mark(rule: Rule) -> tuple[str, str]:
     """What is wanted, as "每周 ≥ 12 小时"; the text of the scheme where the machine does not check it."""
     value = "–".join(f"{v:g}" for v in rule.value) if isinstance(rule.value, tuple) else _plain(rule.value)
-    unit = re.split(r" \(| at |, ", rule.unit)[0]
+    zh_unit, unit = unit_words(rule.unit)
     zh, en = pair(PERIODS, rule.period)
-    chinese = f"{zh or ''} {_OPS[rule.op]} {value} {_UNITS.get(unit, unit)}"
+    chinese = f"{zh or ''} {_OPS[rule.op]} {value} {zh_unit}"
     english = f"{_OPS[rule.op].replace('约 ', '').replace('有 ', '')} {value} {unit} {en or zh}"
     return " ".join(chinese.split()), " ".join(english.split())
+
+
+def unit_words(unit: str) -> tuple[str, str]:
+    """The unit of a rule in Chinese and English, without what stands in brackets.
+
+    Examples
+    --------
+    >>> unit_words("hour")
+    ('小时', 'hour')
+    """
+    english = re.split(r" \(| at |, ", unit)[0]
+    return _UNITS.get(english, english), english
 
 
 def _plain(value: Any) -> str:
