@@ -170,6 +170,8 @@ _UNITS = {
     "neighbourhood committee": "个居委", "四至 + archive per grid": "份四至",
     "of full_share": "倍 full_share（全覆盖）", "% linked": "%", "% of buildings": "%", "% of households": "%",
 }  # fmt: skip
+#: Units that end with s where there is more than one.
+_COUNTED = {"visit", "call", "patrol", "round", "hour", "person", "household", "grid", "board", "level", "item", "type"}
 _OPS = {">=": "≥", "<=": "≤", "==": "=", "approx": "约 ≈", "between": "", "exists": "有 ≥", "in": "∈"}
 
 #: What reasons say, in Chinese; groups stand where they stood.
@@ -276,12 +278,13 @@ def rule_name(rule: Rule) -> tuple[str, str]:
 
 
 def rule_mark(rule: Rule) -> tuple[str, str]:
-    """What is wanted, as "每周 ≥ 12 小时"; the text of the scheme where the machine does not check it."""
+    """What is wanted, as "每周 ≥ 12 小时" and "≥ 12 hours a week"; the text of the scheme where the machine does not check it."""
     value = "–".join(f"{v:g}" for v in rule.value) if isinstance(rule.value, tuple) else _plain(rule.value)
     zh_unit, unit = unit_words(rule.unit)
     zh, en = pair(PERIODS, rule.period)
     chinese = f"{zh or ''} {_OPS[rule.op]} {value} {zh_unit}"
-    english = f"{_OPS[rule.op].replace('约 ', '').replace('有 ', '')} {value} {unit} {en or zh}"
+    many = "s" if value != "1" and unit in _COUNTED else ""
+    english = f"{_OPS[rule.op].replace('约 ', '').replace('有 ', '')} {value} {unit}{many} {en or zh}"
     return " ".join(chinese.split()), " ".join(english.split())
 
 
