@@ -86,11 +86,12 @@ def walk(seed: int, count: int = FIXES, size: tuple[float, float] = (SIDE, SIDE)
     return np.asarray(xy + np.column_stack([drift(count, 12, rng), drift(count, 12, rng)]) * 2.8)
 
 
-def fixes_of(xy: Floats, staff: str, start: pd.Timestamp = DAY) -> pd.DataFrame:
-    """Fixes each second."""
+def fixes_of(xy: Floats, staff: str, start: pd.Timestamp = DAY, step_s: int = 1) -> pd.DataFrame:
+    """Fixes each second, or of every so many seconds."""
+    xy = xy[::step_s]
     move = pyproj.Transformer.from_crs(METRES, 4326, always_xy=True)
     lon, lat = move.transform(*(xy + CORNER).T)
-    time_ = start.tz_convert("UTC") + pd.to_timedelta(np.arange(len(xy)), unit="s")
+    time_ = start.tz_convert("UTC") + pd.to_timedelta(np.arange(len(xy)) * step_s, unit="s")
     table = {"staff": staff, "time": pd.DatetimeIndex(time_).as_unit("us"), "lon": lon, "lat": lat, "accuracy": 5.0}
     return pd.DataFrame(table)
 
@@ -109,9 +110,9 @@ def write_tracks(path: Path, workers: int, days: int = 1, step_s: int = 1) -> No
     _, corner = ground(workers)
     writer = None
     for k in range(workers):
+        starts = [DAY + pd.Timedelta(days=day) for day in range(days)]
         walks = [
-            fixes_of(walk(k + 10_000 * day) + corner[k], f"W{k:04d}", DAY + pd.Timedelta(days=day)).iloc[::step_s]
-            for day in range(days)
+            fixes_of(walk(k + 10_000 * day) + corner[k], f"W{k:04d}", start, step_s) for day, start in enumerate(starts)
         ]
         table = pa.Table.from_pandas(pd.concat(walks), preserve_index=False)
         writer = writer or pq.ParquetWriter(path, table.schema)

@@ -277,8 +277,9 @@ class _Sums:
                 daily[day] = nearer(daily.get(day), one, self.sight, raster.cell)
 
     def thin(self) -> Thin:
-        """The tracks of all portions."""
-        return Thin(*(np.concatenate(parts) for parts in zip(*self._thin, strict=True)))
+        """The tracks of all portions; they are not kept further."""
+        parts, self._thin = self._thin, []
+        return Thin(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
     def covered(
         self,

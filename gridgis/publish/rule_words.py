@@ -278,7 +278,7 @@ def rule_name(rule: Rule) -> tuple[str, str]:
 
 
 def rule_mark(rule: Rule) -> tuple[str, str]:
-    """What is wanted, as "每周 ≥ 12 小时" and "≥ 12 hours a week"; the text of the scheme where the machine does not check it."""
+    """What is wanted, as "每周 ≥ 12 小时" and "≥ 12 hours a week"; the scheme's text where no machine checks it."""
     value = "–".join(f"{v:g}" for v in rule.value) if isinstance(rule.value, tuple) else _plain(rule.value)
     zh_unit, unit = unit_words(rule.unit)
     zh, en = pair(PERIODS, rule.period)
