@@ -141,6 +141,7 @@ def patrol_batches(
             postings = postings[postings["grid"].astype(str).isin(sums.grounds.codes)]
     if not sums.walks:
         raise InputError("there are no tracks", found="not one portion")
+    odd = suspicion_table([*sums.odd, copies(sums.thin(), pd.concat(sums.whose, ignore_index=True), marks)], marks)
     kept = sums.fixes()
     if along:
         options: dict[str, Any] = {"streets": streets, "buildings": buildings, "start": start, "end": end}
@@ -151,7 +152,7 @@ def patrol_batches(
     return Walked(
         sums.joined(sums.walks, ["staff", "start"]),
         covered,
-        suspicion_table([*sums.odd, copies(sums.thin(), pd.concat(sums.whose, ignore_index=True), marks)], marks),
+        odd,
         kept,
         pd.concat(sums.aside, ignore_index=True),
         sums.joined(sums.stays, ["staff", "from"]),
@@ -192,6 +193,7 @@ class _Sums:
         self._lines: list[pd.DataFrame] = []
         self._thin: list[Thin] = []
         self._sessions = self._segments = 0
+        self._staff_type: Any = None
         self._staff: set[str] = set()
 
     def add(self, clean: pd.DataFrame, walks: pd.DataFrame, odd: list[pd.DataFrame]) -> None:
@@ -221,7 +223,8 @@ class _Sums:
             used = used[vertex | self._at_visits(used)]
         used = used.assign(session=used["session"] + self._sessions, segment=used["segment"] + self._segments)
         used.attrs = {}
-        self._lines.append(used)
+        self._staff_type = used["staff"].dtype
+        self._lines.append(used.assign(staff=used["staff"].astype("category")).reset_index(drop=True))
 
     def _at_visits(self, used: pd.DataFrame) -> NDArray[np.bool_]:
         """Which fixes, in the order of staff and time, were recorded about the time of a visit of the same staff."""
@@ -238,9 +241,11 @@ class _Sums:
         return near
 
     def fixes(self) -> pd.DataFrame:
-        """The kept fixes of all portions."""
-        out = pd.concat(self._lines, ignore_index=True)
-        self._lines = []
+        """The kept fixes of all portions; the portions are given up, column by column, so that both need not fit."""
+        parts, self._lines = self._lines, []
+        names = list(parts[0].columns)
+        parts = [part.assign(staff=part["staff"].astype(self._staff_type)) for part in parts]  # each name once a part
+        out = pd.DataFrame({name: pd.concat([part.pop(name) for part in parts], ignore_index=True) for name in names})
         out.attrs = self._attrs()
         return out
 
@@ -277,9 +282,10 @@ class _Sums:
                 daily[day] = nearer(daily.get(day), one, self.sight, raster.cell)
 
     def thin(self) -> Thin:
-        """The tracks of all portions; they are not kept further."""
-        parts, self._thin = self._thin, []
-        return Thin(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+        """The tracks of all portions, which are given up likewise."""
+        columns = [list(part) for part in zip(*self._thin, strict=True)]
+        self._thin = []
+        return Thin(*(np.concatenate(columns.pop(0)) for _ in Thin._fields))
 
     def covered(
         self,
