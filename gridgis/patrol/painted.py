@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -35,6 +36,8 @@ from gridgis.patrol.lines import Day, Near, lines_of, period, window_lengths, wi
 from gridgis.patrol.painting import COMPILE_FROM, filled
 from gridgis.patrol.tracks import DEFAULTS, by_code, cleaned
 from gridgis.profile import Parameters
+
+Span: TypeAlias = tuple[np.datetime64, np.datetime64]
 
 #: How far from a walk distances are kept, in metres, if nothing is said: the widest sight that may be asked for.
 REACH_M = 50.0
@@ -177,8 +180,15 @@ def who_covered(
         alone (of the ground that they covered and nobody else), sorted by grid, the largest share first.
     """
     grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, with_area(parameters))
+    return who_table(_by_grid(painted, grounds, first, last), grounds, (first, last), sight)
+
+
+def who_table(
+    by_grid: Iterable[tuple[Ground, pd.DataFrame]], grounds: Grounds, span: Span, sight: float
+) -> pd.DataFrame:
+    """The table of :func:`who_covered`, from the painted days of each grid."""
     found = []
-    for ground, rows in _by_grid(painted, grounds, first, last):
+    for ground, rows in by_grid:
         least = {staff: _least(part, ground) for staff, part in rows.groupby("staff", sort=True)}
         if ground.area == 0:
             continue
@@ -191,7 +201,7 @@ def who_covered(
             alone = float((np.clip(seen[mine] - seen[others], 0, 1) * ground.share).sum() / ground.share.sum())
             if share > 0:
                 days = rows.loc[rows["staff"] == staff, "date"].nunique()
-                found.append((ground.code, staff, pd.Timestamp(first), pd.Timestamp(last), days, share, alone))
+                found.append((ground.code, staff, *map(pd.Timestamp, span), days, share, alone))
     out = pd.DataFrame(found, columns=["grid", "staff", "from", "to", "days", "share", "alone"])
     out = out.sort_values(["grid", "share", "staff"], ascending=[True, False, True], kind="stable", ignore_index=True)
     out.attrs["parameters"] = {"sight_m": sight, "cell_m": grounds.cell}
@@ -217,8 +227,15 @@ def heat(
         together they are the ground. Outlines follow the cells; a cell is seen when its centre is.
     """
     grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, with_area(parameters))
+    return heat_table(_by_grid(painted, grounds, first, last), grounds, (first, last), sight, crs.require_crs(grids))
+
+
+def heat_table(
+    by_grid: Iterable[tuple[Ground, pd.DataFrame]], grounds: Grounds, span: Span, sight: float, into: pyproj.CRS
+) -> gpd.GeoDataFrame:
+    """The table of :func:`heat`, from the painted days of each grid."""
     codes, counts, shapes = [], [], []
-    for ground, rows in _by_grid(painted, grounds, first, last):
+    for ground, rows in by_grid:
         seen = [_least(part, ground) <= 100 * sight for _, part in rows.groupby("date")]
         count = np.sum(seen, axis=0) if seen else np.zeros(len(ground.rows), dtype=np.int64)
         for days in np.unique(count):
@@ -227,10 +244,10 @@ def heat(
                 codes.append(ground.code)
                 counts.append(int(days))
                 shapes.append(shapely.multipolygons(parts))
-    moved = crs.project(np.array(shapes, dtype=object), grounds.metric, crs.require_crs(grids))
-    out = gpd.GeoDataFrame({"grid": codes, "days": counts}, geometry=moved, crs=grids.crs)
+    moved = crs.project(np.array(shapes, dtype=object), grounds.metric, into)
+    out = gpd.GeoDataFrame({"grid": codes, "days": counts}, geometry=moved, crs=into)
     out.insert(2, "area_m2", shapely.area(np.array(shapes, dtype=object)))
-    out.attrs["parameters"] = {"sight_m": sight, "cell_m": grounds.cell, "from": str(first), "to": str(last)}
+    out.attrs["parameters"] = {"sight_m": sight, "cell_m": grounds.cell, "from": str(span[0]), "to": str(span[1])}
     return out
 
 
