@@ -156,6 +156,11 @@ def test_few_points_in_many_grids() -> None:
     assert [locator.locate(x, y).tolist() for _ in range(4)] == [wanted] * 4
 
 
+#: Grids as given, copied, prepared, and as it is chosen.
+HOW_OFTEN = pytest.mark.parametrize(
+    ("seldom", "often"), [(1 << 40, 1 << 40), (0, 1 << 40), (0, 0), (ground.SELDOM, ground.OFTEN)]
+)
+
 NEAR_ZERO = [
     # a vertex, or a point, a smallest number from 0; a hole that touches its rim; parts that touch each other
     shapely.from_wkt("POLYGON ((3 -5, -5 0, 4 5e-324, 4 -5, 3 -5))"),
@@ -166,11 +171,12 @@ NEAR_ZERO = [
 ]
 
 
-@pytest.mark.parametrize("often", [0, ground.OFTEN])
+@HOW_OFTEN
 @pytest.mark.parametrize("shape", NEAR_ZERO, ids=range(len(NEAR_ZERO)))
 def test_points_and_corners_a_smallest_number_from_zero(
-    shape: shapely.Geometry, often: int, monkeypatch: pytest.MonkeyPatch
+    shape: shapely.Geometry, seldom: int, often: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ground, "SELDOM", seldom)
     monkeypatch.setattr(ground, "OFTEN", often)
     assert shapely.is_valid(shape)
     least = [0.0, 5e-324, -5e-324, 1e-300, -1e-300]
@@ -181,8 +187,9 @@ def test_points_and_corners_a_smallest_number_from_zero(
     check(grids, *xy.T)
 
 
-@pytest.mark.parametrize("often", [0, ground.OFTEN])
-def test_a_hole_that_touches_its_rim(often: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@HOW_OFTEN
+def test_a_hole_that_touches_its_rim(seldom: int, often: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ground, "SELDOM", seldom)
     monkeypatch.setattr(ground, "OFTEN", often)
     square = shapely.box(-4, -4, 4, 4)
     at_node, at_edge = shapely.Polygon([(-4, -4), (0, 1), (1, 0)]), shapely.Polygon([(4, 1), (1, 3), (2, 1)])

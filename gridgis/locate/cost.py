@@ -5,7 +5,7 @@ from __future__ import annotations
 #: s. A point asked by bins and prepared grids; and the grids it is asked of.
 _BINNED, _ASKED = 0.19e-6, 1.5
 #: s. A vertex of a grid asked: each question, or once preparing it.
-_ASKED_VERTEX, _PREPARED_VERTEX = 8e-9, 0.145e-6
+_ASKED_VERTEX, _PREPARED_VERTEX = 3.5e-9, 0.145e-6
 #: s. A point looked up in the table, and the same compiled.
 _TABLE, _COMPILED = 0.04e-6, 0.015e-6
 #: s. Building the table: a call, and a vertex.

@@ -29,10 +29,13 @@ _GRIDS = 1 << 13
 _BINS_PER_GRID = 16
 #: Up to so many points are looked up in a tree one by one.
 _FEW = 64
-#: A grid asked about more often than this is prepared: about where GEOS's index of its edges has paid. Making it takes
-#: about 145 ns a vertex, a question without it 400 ns and 5 to 10 ns a vertex.
-OFTEN = 12
-#: How often a grid was asked about that must not be prepared.
+#: How a grid is asked: as it was given, as a copy, as a prepared copy.
+_GIVEN, _COPIED, _PREPARED = range(3)
+#: A grid asked about more often than `SELDOM` is copied, one more often than `OFTEN` prepared: about where that has
+#: paid. A question takes about 500 ns and 4 ns a vertex to a grid as given, 3.5 ns a vertex to a copy, 100 ns to a
+#: prepared one; making a copy takes 10 to 20 ns a vertex, preparing one 145.
+SELDOM, OFTEN = 3, 48
+#: How often a grid was asked about that is always asked as given.
 _NEVER = -(1 << 62)
 
 
@@ -229,59 +232,62 @@ def _numbering(low: float, extent: float, side: float, most: int) -> tuple[_Numb
 
 
 class _Question:
-    """A predicate of points and grids, which are prepared once that pays.
+    """A predicate of points and grids, which are copied, and prepared, once that pays.
 
     GEOS may build another index for each predicate, and does so at the first question or at the second. A copy that
     nobody has seen is prepared and asked twice, and only then are questions put to it: so no lock is needed, and a
-    process forked in the middle of it finds nothing half done. Of coordinates very near to 0, a grid's or a point's,
-    GEOS says at times one thing prepared and another unprepared: those are asked unprepared.
+    process forked in the middle of it finds nothing half done. A copy that is not prepared is asked as quickly as GEOS
+    can, which looks whether somebody prepared it. Of coordinates very near to 0, a grid's or a point's, GEOS says at
+    times one thing when asked so and another by the plain predicate: then the plain one is right.
 
     Parameters
     ----------
     plain : callable
         The predicate of points and grids.
-    prepared : callable
-        The same of grids, x and y.
+    of_copies : callable
+        The same of grids, x and y, some or all of them prepared.
     """
 
     def __init__(
         self,
         count: int,
         plain: Callable[[Shapes, Shapes], Bools],
-        prepared: Callable[[Shapes, Floats, Floats], Bools],
+        of_copies: Callable[[Shapes, Floats, Floats], Bools],
     ) -> None:
-        self._plain, self._prepared = plain, prepared
+        self._plain, self._of_copies = plain, of_copies
         self._copies: Shapes = np.full(count, None, dtype=object)
-        self._ready: Bools = np.zeros(count, dtype=bool)
+        self._state: NDArray[np.int8] = np.full(count, _GIVEN, dtype=np.int8)
         self._times: Ints = np.zeros(count, dtype=np.int64)
 
     def ask(self, ground: Ground, rows: Ints, x: Floats, y: Floats) -> Bools:
         """What the predicate says of a point and the grid of each row."""
-        if not self._ready[rows].all():
+        if not (self._state[rows] == _PREPARED).all():
             begins = np.flatnonzero(np.diff(rows, prepend=-1))  # equal rows mostly come one after the other
-            np.add.at(self._times, rows[begins], np.diff(begins, append=len(rows)))
-            often = rows[begins][self._times[rows[begins]] > OFTEN]
-            self._prepare(ground, np.unique(often[~self._ready[often]]))
-        ready = self._ready[rows] & ~(near_zero(x) | near_zero(y))
+            named = rows[begins]
+            np.add.at(self._times, named, np.diff(begins, append=len(rows)))
+            for state, times in ((_PREPARED, OFTEN), (_COPIED, SELDOM)):
+                due = named[(self._times[named] > times) & (self._state[named] < state)]
+                if len(due):
+                    self._copy(ground, np.unique(due), state)
+        own = (self._state[rows] > _GIVEN) & ~(near_zero(x) | near_zero(y))
         answer = np.empty(len(rows), dtype=bool)
-        some = np.flatnonzero(ready)
-        answer[some] = self._prepared(self._copies[rows[some]], x[some], y[some])
-        some = np.flatnonzero(~ready)
+        some = np.flatnonzero(own)
+        answer[some] = self._of_copies(self._copies[rows[some]], x[some], y[some])
+        some = np.flatnonzero(~own)
         answer[some] = self._plain(shapely.points(x[some], y[some]), ground.some(rows[some]))
         return answer
 
-    def _prepare(self, ground: Ground, rows: Ints) -> None:
-        if len(rows) == 0:
-            return
+    def _copy(self, ground: Ground, rows: Ints, state: int) -> None:
         copies: Shapes = shapely.force_2d(ground.some(rows))
         xy, owner = shapely.get_coordinates(copies, return_index=True)
         tiny = np.zeros(len(rows), dtype=bool)
         tiny[owner[near_zero(xy).any(axis=1)]] = True
         self._times[rows[tiny]] = _NEVER
         rows, copies = rows[~tiny], copies[~tiny]
-        shapely.prepare(copies)
-        xmin, ymin, xmax, ymax = ground.bounds[rows].T
-        for _ in range(2):  # GEOS builds the index at the first or the second question within the bounds
-            self._prepared(copies, xmin / 2 + xmax / 2, ymin / 2 + ymax / 2)
+        if state == _PREPARED:
+            shapely.prepare(copies)
+            xmin, ymin, xmax, ymax = ground.bounds[rows].T
+            for _ in range(2):  # GEOS builds the index at the first or the second question within the bounds
+                self._of_copies(copies, xmin / 2 + xmax / 2, ymin / 2 + ymax / 2)
         self._copies[rows] = copies
-        self._ready[rows] = True
+        self._state[rows] = state
