@@ -14,7 +14,7 @@ from gridgis import crs
 from gridgis.patrol.ground import CELL_M, UNSEEN, Ground, Grounds, with_area
 from gridgis.patrol.lines import Day, period
 from gridgis.patrol.nearest import Packed, pack, unpack
-from gridgis.patrol.painted import Span, heat_table, paint_days, who_table
+from gridgis.patrol.painted import Span, heat_table, paint_rows, who_table
 from gridgis.patrol.tracks import on_duty
 from gridgis.profile import Parameters
 
@@ -52,8 +52,7 @@ class Heats:
             used = clean[on_duty(clean["staff"], clean["date"], self._postings)]
             used.attrs = clean.attrs
         sight = self._parameters.sight_m
-        painted = paint_days(used, self._grids, reach=sight, parameters=self._parameters)
-        for staff, day, code, cells, cm in painted.itertuples(index=False):
+        for staff, day, code, cells, cm in paint_rows(used, self._grids, sight, parameters=self._parameters):
             dense = np.full(cells[-1] + 1, UNSEEN, dtype=np.uint16)
             dense[cells] = cm
             self._kept.setdefault(code, []).append((staff, day, pack(dense, sight, self._cells[code])))

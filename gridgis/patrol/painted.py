@@ -37,6 +37,7 @@ from gridgis.patrol.painting import COMPILE_FROM, filled
 from gridgis.patrol.tracks import DEFAULTS, by_code, cleaned
 from gridgis.profile import Parameters
 
+Cells: TypeAlias = NDArray[np.int32]
 Span: TypeAlias = tuple[np.datetime64, np.datetime64]
 
 #: How far from a walk distances are kept, in metres, if nothing is said: the widest sight that may be asked for.
@@ -80,12 +81,22 @@ def paint_days(
         (whole centimetres from the walk to the cell's centre); a row for each staff, day and grid that was come near,
         in this order. Only cells with ground of the grid. ``attrs["key"]`` tells for which grids and parameters.
     """
+    out = pd.DataFrame(paint_rows(fixes, grids, reach, cell, parameters), columns=PAINTED_COLUMNS)
+    out["date"] = pd.to_datetime(out["date"]).astype("datetime64[us]")
+    out = out.sort_values(["date", "staff", "grid"], kind="stable", ignore_index=True)
+    out.attrs["key"] = painted_key(grids, reach, cell, parameters)
+    return out
+
+
+def paint_rows(
+    fixes: pd.DataFrame, grids: gpd.GeoDataFrame, reach: float, cell: float = CELL_M, parameters: Parameters = DEFAULTS
+) -> Iterator[tuple[str, pd.Timestamp, str, Cells, Centimetres]]:
+    """The rows of :func:`paint_days` one by one, grid after grid."""
     check_sizes(reach, cell)
     clean = cleaned(fixes, parameters)
     grounds = Grounds(grids, cell, Parameters(ground="area"))
     lines = lines_of(clean, grounds.metric)
     near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
-    rows = []
     for at in range(len(grounds)):
         beside = lines.take(near.rows(grounds.box(at, reach + cell)))
         if len(beside.day) == 0:
@@ -97,12 +108,7 @@ def paint_days(
             cm = distances(ends, raster, reach_of(reach, raster.cell), compiled)
             cells = np.flatnonzero(ours & (cm < UNSEEN)).astype(np.int32)
             if len(cells):
-                rows.append((str(lines.names[staff]), pd.Timestamp(day), grounds.codes[at], cells, cm[cells]))
-    out = pd.DataFrame(rows, columns=PAINTED_COLUMNS)
-    out["date"] = pd.to_datetime(out["date"]).astype("datetime64[us]")
-    out = out.sort_values(["date", "staff", "grid"], kind="stable", ignore_index=True)
-    out.attrs["key"] = painted_key(grids, reach, cell, parameters)
-    return out
+                yield str(lines.names[staff]), pd.Timestamp(day), grounds.codes[at], cells, cm[cells]
 
 
 def join_painted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
