@@ -33,8 +33,8 @@ _FEW = 64
 _GIVEN, _COPIED, _PREPARED = range(3)
 #: A grid asked about more often than `SELDOM` is copied, one more often than `OFTEN` prepared: about where that has
 #: paid. A question takes about 500 ns and 4 ns a vertex to a grid as given, 3.5 ns a vertex to a copy, 100 ns to a
-#: prepared one; making a copy takes 10 to 20 ns a vertex, preparing one 145.
-SELDOM, OFTEN = 3, 48
+#: prepared one; making a copy takes 10 to 40 ns a vertex, preparing one 145.
+SELDOM, OFTEN = 8, 48
 #: How often a grid was asked about that is always asked as given.
 _NEVER = -(1 << 62)
 
