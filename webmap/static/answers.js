@@ -138,12 +138,17 @@
       .replace(/[‐‑‒–—―−─~〜]/g, "-")
       .replace(/(\d)[\s,.;:、。·/\\()]+(?=\d)/g, "$1-")
       .replace(/[\s,.;:、。·'"`()<>{}…_*/\\|!?[\]]+/g, "")
+      .replace(/[號樓棟單層]/g, (c) => ({ 號: "号", 樓: "楼", 棟: "栋", 單: "单", 層: "层" })[c])
       .replace(NUMERAL, digits)
+      .replace(/(^|[^\d])([甲乙丙丁戊己庚辛壬癸])(\d+)(?=号)/g, "$1$3$2")
+      .replace(/(\d+)号([甲乙丙丁戊己庚辛壬癸])(?!栋|幢|座|楼|单元|门)/g, "$1$2号")
       .replace(/(\d)(?:号楼|#楼|栋楼|幢楼|幢|座|#)/g, "$1栋");
   }
 
   const hasLetter = (plain) => /\p{L}/u.test(plain);
   const whole = (plain) => [plain, ...(/\d$/.test(plain) ? ["号", "栋", "弄"].map((word) => plain + word) : [])];
+  // 3号 is called 3栋 as well, where there is no other building of that number.
+  const ways = (plain) => [plain, plain.replace(/(\d)栋/g, "$1号")];
   const once = (places) => [...new Set(places)];
   // What may stand before an address; a unit or a room, or a number that is not known, may stand behind it.
   const BEFORE = /(?:省|市|区|县|旗|镇|乡|街道|村|路|街|弄|号|大道)$/;
@@ -168,17 +173,17 @@
         found.push(place);
       }
       const name = plain.slice(0, plain.length - behind.length);
-      const open = /^-?\d+(?:号|栋|弄|巷|条)/.test(behind) || (/^-?\d+$/.test(behind) && !/(?:号|栋)$/.test(name));
-      return { places: once(found), known: !open };
+      const room = /^-?\d+$/.test(behind) ? /(?:号|栋)$/.test(name) : /^-?\d+(?:单元|门|梯|层|楼|室|户|房|-)/.test(behind);
+      return { places: once(found), known: !behind || room };
     }
 
     return {
       find(text) {
         const plain = fold(text);
-        const [same] = exact(plain);
+        const [same] = ways(plain).flatMap(exact);
         if (same) return { places: [same], known: true };
-        const found = named(plain);
-        if (found.places.length) return found;
+        const [found] = ways(plain).map(named).filter((one) => one.places.length).sort((a, b) => b.known - a.known);
+        if (found) return found;
         if (!hasLetter(plain)) return { places: [], known: true };
         // A part of a name or street, but never a part of a number.
         const escaped = plain.replace(/[.*+?^${}()|[\]\\-]/g, "\\$&");
