@@ -25,6 +25,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page
+from postgres import Server
 from stored import everything
 
 from gridgis import crs
@@ -215,6 +216,13 @@ def test_the_same_store_gives_the_same_bytes(store: Path, folder: Path, tmp_path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again"], "nothing is left beside"
 
 
+def test_a_store_in_a_database_gives_the_same_bytes(folder: Path, postgres: Server, tmp_path: Path) -> None:
+    with postgres.database(store=True) as address:
+        with open_store(address) as opened:
+            webplace.fill_store(opened)
+        assert tree(freeze(address, tmp_path / "public").folder) == tree(folder)
+
+
 def test_people_are_those_of_the_day(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Published, "now", lambda self: datetime(2024, 5, 6, 23, 0))
     page = (freeze(str(store), tmp_path / "old").folder / f"grids/{FIRST}.html").read_text("utf-8")
@@ -312,8 +320,9 @@ def test_a_file_that_was_laid_into_a_publication_is_not_lost(store: Path, tmp_pa
     (tmp_path / "public").mkdir()  # an empty one is taken
     freeze(str(store), tmp_path / "public")
     (tmp_path / "public" / "robots.txt").write_text("User-agent: *")
+    (tmp_path / "public" / "more").symlink_to(tmp_path)
     before = tree(tmp_path)
-    with pytest.raises(InputError, match=r"found robots\.txt"):
+    with pytest.raises(InputError, match=r"found 2: more, robots\.txt"):
         freeze(str(store), tmp_path / "public")
     assert tree(tmp_path) == before
 
@@ -512,7 +521,7 @@ def test_an_address_is_found_as_the_server_finds_it(
 
 @pytest.mark.browser
 def test_suggestions(server: FlaskClient, address: str, visit: Callable[..., Page]) -> None:
-    asked = [{"q": text} for text in ("清水", "清水苑", "书院", "两界", "7", "", "滨河东路10弄1", "北辰路7号")]
+    asked = [{"q": text} for text in ("清水", "清水苑", "书院", "两界", "7", "", "滨河东路10弄1", "北辰路7号", "新村")]
     found = frozenplace.ask(visit(f"{address}/index.html"), "suggest", asked)
     for values, told, wanted in zip(asked, found, found_by(server, "suggest", asked), strict=True):
         assert told == wanted, values

@@ -177,12 +177,18 @@
       return { places: once(found), known: !behind || room };
     }
 
+    // What is surely meant, whole or in part; null if nothing is.
+    function meant(plain) {
+      const [same] = ways(plain).flatMap(exact);
+      if (same) return { places: [same], known: true };
+      const found = ways(plain).map(named).filter((one) => one.places.length);
+      return found.find((one) => one.known) || found[0] || null;
+    }
+
     return {
       find(text) {
         const plain = fold(text);
-        const [same] = ways(plain).flatMap(exact);
-        if (same) return { places: [same], known: true };
-        const [found] = ways(plain).map(named).filter((one) => one.places.length).sort((a, b) => b.known - a.known);
+        const found = meant(plain);
         if (found) return found;
         if (!hasLetter(plain)) return { places: [], known: true };
         // A part of a name or street, but never a part of a number.
@@ -195,7 +201,8 @@
         if (!hasLetter(plain)) return [];
         const of = (test) => keys.filter(([key]) => test(key)).map(([, place]) => place);
         const starting = of((key) => key.startsWith(plain)), holding = of((key) => key.includes(plain));
-        return once([...exact(plain), ...named(plain).places, ...starting, ...holding]);
+        const found = meant(plain);
+        return once([...exact(plain), ...(found ? found.places : []), ...starting, ...holding]);
       },
     };
   }
