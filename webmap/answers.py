@@ -56,19 +56,16 @@ def plane(metric: pyproj.CRS) -> dict[str, float]:
 
 
 def places(shown: Published) -> bytes:
-    """The places that the map finds, as JSON: no house, no room, nobody."""
+    """The places that the map finds, as JSON: no house, no room, nobody. Most are written in one way: their label."""
     codes = [str(code) for code in shown.grids["code"]]
-    rows = [
-        {
-            "label": place.label,
-            "address": place.address,
-            "keys": place.keys,
-            "grids": [codes[row] for row in place.rows],
-            "lon": place.lon,
-            "lat": place.lat,
-        }
-        for place in shown.finder.places
-    ]
+    rows: list[dict[str, Any]] = []
+    for place in shown.finder.places:
+        row = {"label": place.label, "grids": [codes[i] for i in place.rows], "lon": place.lon, "lat": place.lat}
+        if place.address:
+            row["address"] = place.address
+        if place.keys != [place.label]:
+            row["keys"] = place.keys
+        rows.append(row)
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
 
 

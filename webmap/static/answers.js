@@ -154,7 +154,7 @@
   const BEFORE = /(?:省|市|区|县|旗|镇|乡|街道|村|路|街|弄|号|大道)$/;
 
   function finder(places) {
-    const keys = places.flatMap((place) => place.keys.map((key) => [fold(key), place]));
+    const keys = places.flatMap((place) => (place.keys || [place.label]).map((key) => [fold(key), place]));
     const byKey = new Map();
     for (const [key, place] of keys) if (!byKey.has(key)) byKey.set(key, place);
 
@@ -263,7 +263,7 @@
       const { features } = await grids();
       const names = features.filter((f) => place.grids.includes(f.id)).map((f) => f.properties.name || f.id);
       const grid = names.length === 1 ? names[0] : fill(words.in_grids, { count: names.length });
-      return { label: place.label, address: place.address, grid };
+      return { label: place.label, address: place.address || "", grid };
     }
 
     function sentence(label, found, choices) {
