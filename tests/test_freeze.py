@@ -520,6 +520,42 @@ def test_an_address_is_found_as_the_server_finds_it(
 
 
 @pytest.mark.browser
+def test_what_residents_of_the_sample_would_type(
+    sample: Path, built: Path, visit: Callable[..., Page], tmp_path: Path
+) -> None:
+    assert built.is_dir()
+    path = Project.load(sample / "project.toml").store
+    with open_store(path) as opened:
+        houses, persons, buildings = (
+            everything(opened, n)["address"].dropna() for n in ("house", "person", "building")
+        )
+    asked = [{"q": text} for text in (*houses.iloc[::61], *persons.iloc[::97], *sorted(buildings)[::11])]
+    assert len(asked) > 200
+    with frozenplace.served(freeze(str(path), tmp_path / "public").folder) as address:
+        found = frozenplace.ask(visit(f"{address}/index.html"), "find", asked)
+    server = create_app({"STORE": path}).test_client()
+    for values, answer, wanted in zip(asked, found, found_by(server, "find", asked), strict=True):
+        assert answer["said"] == wanted["said"], values
+        assert [g["code"] for g in answer["grids"]] == [g["code"] for g in wanted["grids"]]
+
+
+@pytest.mark.browser
+def test_a_part_of_another_address_is_not_taken(made: Callable[..., Path], visit: Callable[..., Page]) -> None:
+    def change(tables: dict[str, Any]) -> None:
+        tables["building"].loc[[0, 1, 2], "name"] = ["3号楼", "东区5号楼", "10公寓"]
+        tables["building"].loc[3, "address"] = "北京市海淀区"
+
+    nobody = ["无名小区3号楼201室", "无名小区东区5号楼", "无名园区10公寓", "西书院路10弄1号", "书院路10弄1号院内"]
+    known = {"3号楼": "3号楼", "北京市海淀区10公寓": "10公寓", "北京市海淀区学府街10弄2号": "学府街10弄2号"}
+    with frozenplace.served(made(change)) as address:
+        page = visit(f"{address}/index.html")
+        answers = frozenplace.ask(page, "find", [{"q": text} for text in nobody])
+        assert [answer["grids"] for answer in answers] == [[]] * len(nobody)
+        answers = frozenplace.ask(page, "find", [{"q": text} for text in known])
+        assert [answer["said"].split("属于")[0] for answer in answers] == list(known.values())
+
+
+@pytest.mark.browser
 def test_suggestions(server: FlaskClient, address: str, visit: Callable[..., Page]) -> None:
     asked = [{"q": text} for text in ("清水", "清水苑", "书院", "两界", "7", "", "滨河东路10弄1", "北辰路7号", "新村")]
     found = frozenplace.ask(visit(f"{address}/index.html"), "suggest", asked)

@@ -151,7 +151,7 @@
   const ways = (plain) => [plain, plain.replace(/(\d)栋/g, "$1号")];
   const once = (places) => [...new Set(places)];
   // What may stand before an address; a unit or a room, or a number that is not known, may stand behind it.
-  const BEFORE = /(?:省|市|区|县|旗|镇|乡|街道|村|路|街|弄|号|大道)$/;
+  const BEFORE = /(?:省|市|[^小园校厂新老]区|县|旗|镇|乡|街道|村|路|街|弄|号|大道)$/;
 
   function finder(places) {
     const keys = places.flatMap((place) => (place.keys || [place.label]).map((key) => [fold(key), place]));
@@ -160,21 +160,26 @@
 
     const exact = (plain) => whole(plain).filter((key) => byKey.has(key)).map((key) => byKey.get(key));
 
-    // The places whose longest names stand in what was typed, and what stands behind them there.
+    // What may be a part of what was typed: no bare number (3号楼 is one of any compound), no area as a whole.
+    const parts = keys.filter(([key]) => /\p{L}{2}/u.test(key) && !/(?:省|市|区|县|街道|社区)$/.test(key));
+
+    // The places whose longest names stand in what was typed; whether the numbers beside them are known too.
     function named(plain) {
-      let found = [], longest = 0, behind = "";
-      for (const [key, place] of keys) {
+      let found = [], longest = 0, behind = "", ahead = "";
+      for (const [key, place] of parts) {
         const at = key.length < longest ? -1 : plain.indexOf(key);
         if (at < 0) continue;
         const before = plain.slice(0, at), after = plain.slice(at + key.length);
         const apart = !(/\d$/.test(key) && /^\d/.test(after)) && !(/^\d/.test(key) && /\d$/.test(before));
         if (!apart || (before && !BEFORE.test(before)) || (after && !/^[-\d]/.test(after))) continue;
-        if (key.length > longest) { found = []; longest = key.length; behind = after; }
+        if (key.length > longest) { found = []; longest = key.length; behind = after; ahead = before; }
         found.push(place);
       }
       const name = plain.slice(0, plain.length - behind.length);
       const room = /^-?\d+$/.test(behind) ? /(?:号|栋)$/.test(name) : /^-?\d+(?:单元|门|梯|层|楼|室|户|房|-)/.test(behind);
-      return { places: once(found), known: !behind || room };
+      const [number] = ahead.match(/\d+(?:号|弄)$/) || [""];
+      const theirs = keys.some(([key, place]) => key.includes(number) && found.includes(place));
+      return { places: once(found), known: theirs && (!behind || room) };
     }
 
     // What is surely meant, whole or in part; null if nothing is.
