@@ -89,7 +89,7 @@ def replace_folder(folder: Path, marker: str) -> Iterator[Path]:
             fresh.mkdir()
             yield fresh
             (fresh / marker).write_text("".join(f"{path}\n" for path in _files(fresh)), "utf-8")
-            _open_to_all(fresh)
+            _finish(fresh)
             _check_ours(goal, folder, marker)
             _put_in_place(fresh, goal, old)
     except OSError as error:
@@ -137,9 +137,13 @@ def _clear_forgotten(goal: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _open_to_all(folder: Path) -> None:
+def _finish(folder: Path) -> None:
+    """Let everybody read it, and hand it to the disk, so that a power cut leaves one of the two folders whole."""
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _put_in_place(fresh: Path, goal: Path, old: Path) -> None:
