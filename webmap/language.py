@@ -10,6 +10,8 @@ from flask import Response, g, request, url_for
 from flask_babel import get_locale, lazy_gettext
 from markupsafe import Markup
 
+from gridgis.publish.extent import HAN
+
 LANGUAGES = ("zh", "en")
 #: What each language is called in itself, and its tag in ``<html lang>``.
 NAMES = {"zh": "中文", "en": "English"}
@@ -17,8 +19,6 @@ TAGS = {"zh": "zh-Hans", "en": "en"}
 SETTINGS = {"BABEL_DEFAULT_LOCALE": "zh"}
 _COOKIE = "lang"
 _YEAR = 31_536_000
-#: A Chinese character.
-HAN = re.compile(r"[\u3400-\u9fff]")
 _RANGE = re.compile(r"(\d{1,2}[:：]\d{2}\s*[-‐-―−~～〜]\s*\d{1,2}[:：]\d{2})")
 
 ROLES = {

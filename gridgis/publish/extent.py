@@ -1,10 +1,11 @@
-"""Maps that the server draws: the extent of one grid on its board, and all grids where no script runs.
+"""Maps as drawings: the extent of one grid on its board, and all grids where no script runs.
 
-Drawn in the metric CRS of the place, given to the templates as SVG path data; colours are the style sheet's.
+Drawn in the metric CRS of the place, given to the templates as SVG path data; colours are the template's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from gridgis import crs
 from gridgis.schema import BARRIER_CLASSES
-from webmap.language import HAN
 
 Geometries = NDArray[Any]
 
-#: Size of a drawing, in units of its view box.
+#: A Chinese character.
+HAN = re.compile(r"[\u3400-\u9fff]")
+
+#: Size of a drawing, in units of its view box, where nothing else is asked for.
 WIDTH, HEIGHT = 480.0, 340.0
 #: Sizes of the names on it, as in the style sheet.
 NAME_SIZE, TITLE_SIZE = 12.5, 17.0
@@ -73,8 +76,8 @@ class Drawing:
     names: tuple[Name, ...]
     bar: float
     bar_m: int
-    width: float = WIDTH
-    height: float = HEIGHT
+    width: float
+    height: float
 
 
 class Sheet:
@@ -114,16 +117,18 @@ class Sheet:
     def _layers(self) -> dict[str, Geometries]:
         return {"grids": self.grids, "lines": self.lines, "water": self.water, "buildings": self.buildings}
 
-    def around(self, row: int) -> Drawing:
-        """The map of one grid: the grid, its neighbours, and what lies around."""
-        return self._draw(_window(shapely.bounds(self.grids[row]), _MARGIN), row)
+    def around(self, row: int, size: tuple[float, float] = (WIDTH, HEIGHT)) -> Drawing:
+        """The map of one grid: the grid, its neighbours, and what lies around; `size` is its width and height."""
+        return self._draw(_window(shapely.bounds(self.grids[row]), _MARGIN, size), row, size)
 
     def overview(self) -> Drawing:
         """The map of all grids."""
-        return self._draw(_window(shapely.total_bounds(self.grids), 0.03), None)
+        size = WIDTH, HEIGHT
+        return self._draw(_window(shapely.total_bounds(self.grids), 0.03, size), None, size)
 
-    def _draw(self, window: tuple[float, float, float, float], row: int | None) -> Drawing:
-        scale = WIDTH / (window[2] - window[0])
+    def _draw(self, window: tuple[float, float, float, float], row: int | None, size: tuple[float, float]) -> Drawing:
+        width, height = size
+        scale = width / (window[2] - window[0])
 
         def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.column_stack(((xy[:, 0] - window[0]) * scale, (window[3] - xy[:, 1]) * scale))
@@ -135,7 +140,7 @@ class Sheet:
             return rows[there], clipped[there]
 
         grid_rows, pieces = seen("grids")
-        page = _Page()
+        page = _Page(size)
         chosen = None if row is None else self._shape(row, self.grids[row], place, page, TITLE_SIZE)
         shapes = tuple(
             self._shape(r, piece, place, page, NAME_SIZE)
@@ -146,7 +151,7 @@ class Sheet:
         classes = self.classes[line_rows]
         named = line_names(parts, self.line_names[line_rows], classes)
         buildings = path(seen("buildings")[1], place) if row is not None else ""
-        bar_m = max((b for b in _BARS_M if b * scale <= WIDTH / 4), default=_BARS_M[0])
+        bar_m = max((b for b in _BARS_M if b * scale <= width / 4), default=_BARS_M[0])
         return Drawing(
             shapes=shapes,
             chosen=chosen,
@@ -156,6 +161,8 @@ class Sheet:
             names=_place_names(named, page, place, scale),
             bar=bar_m * scale,
             bar_m=bar_m,
+            width=width,
+            height=height,
         )
 
     def _shape(self, row: int, piece: Any, place: Any, page: _Page, size: float) -> Shape:
@@ -182,15 +189,32 @@ def _metres(frame: gpd.GeoDataFrame, metric: Any) -> Geometries:
     return np.asarray(crs.project(shapely.force_2d(shapes), crs.WGS84, metric), dtype=object)
 
 
-def _window(bounds: Any, margin: float) -> tuple[float, float, float, float]:
+def _window(bounds: Any, margin: float, size: tuple[float, float]) -> tuple[float, float, float, float]:
     """The ground shown: `bounds` with a margin, widened to the shape of the drawing."""
+    shape = size[0] / size[1]
     x0, y0, x1, y1 = (float(v) for v in bounds)
     width = max(x1 - x0, 1.0) * (1 + 2 * margin)
     height = max(y1 - y0, 1.0) * (1 + 2 * margin)
-    width = max(width, height * WIDTH / HEIGHT, _LEAST_M)
-    height = width * HEIGHT / WIDTH
+    width = max(width, height * shape, _LEAST_M)
+    height = width / shape
     cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
     return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
+
+
+def tails(grids: gpd.GeoDataFrame) -> list[str]:
+    """The end of each code: without the parent's code, four characters at most.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> tails(gpd.GeoDataFrame({"code": ["11010801407", "X-3"], "parent": ["110108014", None]}))
+    ['07', 'X-3']
+    """
+    out = []
+    for code, parent in zip(grids["code"], grids["parent"], strict=True):
+        own = code[len(parent) :] if isinstance(parent, str) and code.startswith(parent) else code
+        out.append((own or code)[-4:])
+    return out
 
 
 def path(shapes: Geometries, place: Any) -> str:
@@ -272,14 +296,15 @@ def turned(text: str, angle: float) -> tuple[float, bool]:
 class _Page:
     """Where something stands on a drawing already: boxes that keep clear of each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[float, float]) -> None:
+        self.width, self.height = size
         # The corners of the scale bar and of the north arrow.
-        self.boxes = [(0.0, HEIGHT - 40, 150.0, HEIGHT), (WIDTH - 44, 0.0, WIDTH, 56.0)]
+        self.boxes = [(0.0, self.height - 40, 150.0, self.height), (self.width - 44, 0.0, self.width, 56.0)]
 
     def take(self, x: float, y: float, wide: float, high: float, room: float = np.inf) -> bool:
         """Take the box around x, y if it is free, on the page and no wider than `room`."""
         box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-        if wide > room or box[0] < 2 or box[1] < 2 or box[2] > WIDTH - 2 or box[3] > HEIGHT - 2:
+        if wide > room or box[0] < 2 or box[1] < 2 or box[2] > self.width - 2 or box[3] > self.height - 2:
             return False
         if any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in self.boxes):
             return False
@@ -298,7 +323,7 @@ def _place_names(named: pd.DataFrame, page: _Page, place: Any, scale: float) -> 
     for row in named.itertuples():
         long = _wide(row.name, NAME_SIZE * 1.1)
         x, y = place(np.array([[row.x, row.y]]))[0]
-        near = any(k.text == row.name and np.hypot(x - k.x, y - k.y) < WIDTH / 2 for k in kept)
+        near = any(k.text == row.name and np.hypot(x - k.x, y - k.y) < page.width / 2 for k in kept)
         if near or row.length_m * scale < 1.1 * long:
             continue
         angle, upright = turned(row.name, row.angle)
