@@ -33,6 +33,8 @@ NAME_SIZE, TITLE_SIZE = 12.5, 17.0
 _MARGIN, _LEAST_M = 0.22, 160.0
 #: Names along a line: one for each so many metres, turned as the line runs over so many metres around it.
 _NAME_EVERY_M, _NAME_RUN_M = 900.0, 40.0
+#: A line this near to the border of a grid runs along it, metres.
+_BESIDE_M = 12.0
 _BARS_M = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -150,6 +152,11 @@ class Sheet:
         line_rows, parts = seen("lines")
         classes = self.classes[line_rows]
         named = line_names(parts, self.line_names[line_rows], classes)
+        if row is not None:
+            # The names of what bounds the grid come first, where they run along it.
+            near = shapely.buffer(shapely.boundary(self.grids[row]), _BESIDE_M)
+            along = line_names(shapely.intersection(parts, near), self.line_names[line_rows], classes)
+            named = pd.concat([along, named], ignore_index=True)
         buildings = path(seen("buildings")[1], place) if row is not None else ""
         bar_m = max((b for b in _BARS_M if b * scale <= width / 4), default=_BARS_M[0])
         return Drawing(
@@ -172,7 +179,9 @@ class Sheet:
         room = 2.4 * float(side[0] - at[0])
         label = self.names[row]
         # The chosen grid bears its name in any case, others what they have room for.
-        if not page.take(x0, y0, _wide(label, size), size, room) and size == NAME_SIZE:
+        if size == TITLE_SIZE:
+            page.take(x0, y0, _wide(label, size), size)
+        elif not page.take(x0, y0, _wide(label, size), size, room):
             label = self.tails[row]
             if not page.take(x0, y0, _wide(label, size), size, room):
                 label = ""
