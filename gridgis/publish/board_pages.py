@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ import pandas as pd
 from gridgis.errors import InputError
 from gridgis.publish import board_fit as sizes
 from gridgis.publish.board_fit import BoardTexts, Fit, Paper
-from gridgis.publish.boards import ROLE_NAMES, Board
+from gridgis.publish.boards import ROLE_NAMES, Board, BoardStaff
 from gridgis.publish.extent import NAME_SIZE, TITLE_SIZE, Drawing
 from gridgis.publish.page_templates import template
 from gridgis.publish.words import Words
@@ -92,7 +93,8 @@ def board_texts(
         kind=f"{zh} {english}".strip(),
         bounds=board.bounds_text,
         households=_households(grid),
-        staff=board.staff,
+        # A photo that is not in the store itself would have to be fetched from somewhere.
+        staff=tuple(p if p.photo.startswith("data:image/") else replace(p, photo="") for p in board.staff),
         community_phone=board.community_phone,
         supervision_phone=board.supervision_phone,
         matters=settings.get("patrol_matters", "").strip(),
@@ -135,14 +137,9 @@ def drawing_size(fit: Fit, paper: Paper) -> tuple[float, float]:
     return round(paper.map_width / paper.unit, 1), round(fit.map_height / paper.unit, 1)
 
 
-def _person(person: Any) -> dict[str, str]:
+def _person(person: BoardStaff) -> dict[str, str]:
     zh, english = ROLE_NAMES.get(person.role, (person.role, ""))
-    # A photo that is not in the store itself would be fetched from somewhere.
-    photo = person.photo if person.photo.startswith("data:image/") else ""
-    return {
-        "name": person.name, "role": person.role, "role_zh": zh, "role_en": english, "phone": person.phone,
-        "hours": person.hours, "duties": person.duties, "photo": photo,
-    }  # fmt: skip
+    return {**asdict(person), "role_zh": zh, "role_en": english}
 
 
 def _households(grid: Mapping[str, Any]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
+import io
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from functools import partial
@@ -151,8 +153,10 @@ def has_chinese_font() -> bool:
 
 def _load() -> tuple[Any, Any]:
     try:
-        import segno
-        import weasyprint
+        # Where pango is missing WeasyPrint prints a notice of its own before the error.
+        with contextlib.redirect_stdout(io.StringIO()):
+            import segno
+            import weasyprint
     except ImportError as error:
         raise InputError(
             "printing needs packages that are not installed",
