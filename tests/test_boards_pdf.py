@@ -245,9 +245,8 @@ def test_whatever_is_written_is_the_text_of_the_page(plain: list[str], staff: li
     fit = fits(texts, paper)[0]
     reader = _Tags()
     reader.feed(board_page(fit, EMPTY, paper))
-    allowed = {"html", "head", "meta", "title", "style", "body", "div", "p", "h1", "h2", "span", "b", "table", "tr", "td",
-               "svg", "rect", "path", "g", "text", "img"}  # fmt: skip
-    assert {tag for tag, _ in reader.tags} <= allowed
+    allowed = "html head meta title style body div p h1 h2 span b table tr td svg rect path g text img"
+    assert {tag for tag, _ in reader.tags} <= set(allowed.split())
     assert not [name for _, attributes in reader.tags for name in attributes if name.startswith("on") or name == "href"]
     assert all(str(a["src"]).startswith("data:image/") for tag, a in reader.tags if tag == "img")
     for text in (fit.texts.title, fit.texts.bounds, *(p.duties for p in fit.texts.staff)):
@@ -304,18 +303,18 @@ def test_a_reckoned_fit_is_one_page(
     name, bounds, matters, services = map(said, lengths)
     texts = replace(TEXTS, staff=people, name=name, bounds=bounds, matters=matters, services=services)
     found = fits(texts, sheet)
-    assert [fit.size for fit in found] == sorted((fit.size for fit in found), reverse=True)
+    order = [(fit.running, fit.shortened not in ((), ("photo",)), -fit.size) for fit in found]
+    assert order == sorted(order)
     for fit in found:
-        frame, facts, blocks = needed(fit.texts, sheet, fit.size, fit.columns)
+        frame, facts, blocks = needed(fit.texts, sheet, fit.size, fit.columns, fit.running)
         above = fit.map_height + facts
         high = max(above, blocks) if sheet.beside else above + blocks
         assert frame + high + fit.space <= sheet.inner[1] + 1e-6
         assert fit.map_height >= 50
         # Nothing is cut as long as smaller type does, and what was cut is named.
         assert bool(fit.shortened) == (fit.texts != texts)
-        assert not fit.shortened or fit.size == sheet.sizes[-1]
+        assert fit.shortened in ((), ("photo",)) or fit.size == sheet.sizes[-1]
         assert [p.name for p in fit.texts.staff] == [p.name for p in people]
-    assert not found[0].shortened or all(fit.shortened for fit in found)
 
 
 @given(st.integers(1, 80), st.text(max_size=200))
@@ -342,7 +341,7 @@ CROWDS = {
     "nobody": TEXTS,
     "one": replace(TEXTS, staff=(somebody(1),)),
     "twelve with long duties": replace(TEXTS, staff=tuple(somebody(i, LONG) for i in range(12))),
-    "thirty": replace(TEXTS, staff=tuple(somebody(i) for i in range(30))),
+    "forty": replace(TEXTS, staff=tuple(somebody(i) for i in range(40))),
     "longer than a page": replace(TEXTS, staff=tuple(somebody(i, LONG * 9) for i in range(8)), bounds=LONG * 9),
     "long names": replace(TEXTS, name="柳岸" * 80, unit="Riverside " * 40, matters=LONG * 3, services="W" * 900),
 }

@@ -22,11 +22,13 @@ LINE = 1.4
 #: Sizes of type on the board, as shares of its base size.
 NAME, HEADING, PERSON, PHONE, SMALL, FINE = 2.5, 1.15, 1.35, 1.9, 0.8, 0.72
 #: Space between blocks, inside a frame, and between cards; shares of the base size.
-GAP, PAD, CARD_GAP = 0.8, 0.55, 0.6
+GAP, PAD, CARD_GAP, RUN_GAP = 0.8, 0.55, 0.6, 0.35
 #: A portrait, shares of the base size.
 FACE_WIDTH, FACE_HEIGHT = 4.2, 5.6
 #: The QR code with its quiet zone, mm.
 QR_MM = 27.0
+#: Cards are not set in smaller type than this, nor running lines in larger, pt.
+_CARDS, _RUNNING = 8.0, 9.0
 #: What is kept free for rounding, mm.
 _SPARE = 2.0
 #: A text on a board that is too full is cut to so many characters, one after the other.
@@ -64,9 +66,10 @@ class Paper:
         return 0.0 if left < 1 else left - 8.0
 
 
+_SIZES = tuple(half / 2 for half in range(25, 11, -1))
 PAPERS = {
-    "a4": Paper("a4", 210, 297, 12, 186, 150, (14, 13, 12, 11, 10, 9, 8, 7, 6), 0.30),
-    "a3": Paper("a3", 420, 297, 14, 226, 220, (18, 16.5, 15, 13.5, 12, 11, 10, 9, 8, 7, 6), 0.37),
+    "a4": Paper("a4", 210, 297, 12, 186, 150, (14, 13.5, 13, *_SIZES), 0.30),
+    "a3": Paper("a3", 420, 297, 14, 226, 220, (18, 17, 16, 15, 14, 13, *_SIZES), 0.37),
 }
 
 
@@ -99,7 +102,8 @@ class BoardTexts:
 class Fit:
     """A board on its page: the base size of type (pt), the height of the map and of the space before the foot (mm).
 
-    `texts` are those to print; `shortened` names the fields of which something was cut off.
+    `texts` are those to print; `shortened` names the fields of which something was cut off. `running`: staff are told
+    in lines of text instead of on cards with portraits.
     """
 
     texts: BoardTexts
@@ -107,6 +111,7 @@ class Fit:
     columns: int
     map_height: float
     space: float
+    running: bool = False
     shortened: tuple[str, ...] = ()
 
 
@@ -121,7 +126,8 @@ def fits(texts: BoardTexts, paper: Paper) -> list[Fit]:
     Returns
     -------
     list of Fit
-        By size of type, the largest first; then with texts cut, the longest first. Never empty.
+        Cards by size of type, the largest first; then running lines in the same way; then with texts cut, the longest
+        first. Never empty.
 
     Raises
     ------
@@ -132,10 +138,18 @@ def fits(texts: BoardTexts, paper: Paper) -> list[Fit]:
     -----
     Not promised: that a reckoned fit is one when it is set. Whoever prints counts the pages, and takes the next.
     """
-    found = [fit for size in paper.sizes if (fit := _at(texts, paper, size)) is not None]
+    cards = [size for size in paper.sizes if size >= _CARDS or not texts.staff]
+    found = [fit for size in cards if (fit := _at(texts, paper, size)) is not None]
+    # Without portraits; it is said that there were any.
+    faceless = replace(texts, staff=tuple(replace(person, photo="") for person in texts.staff))
+    lost = ("photo",) if texts.faces else ()
+    for size in paper.sizes:
+        if size <= _RUNNING and texts.staff and (fit := _at(faceless, paper, size, running=True)) is not None:
+            found.append(replace(fit, shortened=lost))
     for limit in _LIMITS:
-        cut, fields = shortened(texts, limit)
-        if fields and (fit := _at(cut, paper, paper.sizes[-1])) is not None:
+        cut, fields = shortened(faceless, limit)
+        fields = tuple(sorted((*fields, *lost)))
+        if cut != faceless and (fit := _at(cut, paper, paper.sizes[-1], running=True)) is not None:
             found.append(replace(fit, shortened=fields))
     if not found:
         raise InputError(
@@ -166,7 +180,9 @@ def shortened(texts: BoardTexts, limit: int) -> tuple[BoardTexts, tuple[str, ...
     return replace(texts, staff=staff, foot=foot, **plain), tuple(sorted(cut))
 
 
-def needed(texts: BoardTexts, paper: Paper, size: float, columns: int) -> tuple[float, float, float]:
+def needed(
+    texts: BoardTexts, paper: Paper, size: float, columns: int, running: bool = False
+) -> tuple[float, float, float]:
     """Heights in mm: what stands above and below all else, what stands with the map, and the other blocks."""
     em = size * POINT
     width = paper.inner[0]
@@ -181,7 +197,8 @@ def needed(texts: BoardTexts, paper: Paper, size: float, columns: int) -> tuple[
     )
     foot = max(fine + (address if texts.url else 0.0), QR_MM if texts.url else 0.0) + GAP * em
     facts = _facts(texts, paper.map_width, em)
-    blocks = _people(texts, paper.beside or width, em, columns) + _boxes(texts, paper.beside or width, em)
+    wide = paper.beside or width
+    blocks = (_run if running else _people)(texts, wide, em, columns) + _boxes(texts, wide, em)
     return head + foot + _SPARE, facts, blocks
 
 
@@ -226,12 +243,12 @@ def _wide_sign(sign: str) -> float:
     return 1.0 if unicodedata.east_asian_width(sign) in "WFA" or sign in "mwMW@%&" else 0.7 if sign.isupper() else 0.57
 
 
-def _at(texts: BoardTexts, paper: Paper, size: float) -> Fit | None:
+def _at(texts: BoardTexts, paper: Paper, size: float, running: bool = False) -> Fit | None:
     """The board at one size of type, with as many columns of cards as need the least height."""
-    most = 3 if size <= 8 else 2
+    most = 3 if size <= 8 and not running else 2
     counts = range(1, min(most, max(len(texts.staff), 1)) + 1)
-    columns = min(counts, key=lambda n: needed(texts, paper, size, n)[2])
-    frame, facts, blocks = needed(texts, paper, size, columns)
+    columns = min(counts, key=lambda n: needed(texts, paper, size, n, running)[2])
+    frame, facts, blocks = needed(texts, paper, size, columns, running)
     room = paper.inner[1] - frame
     least = _least_map(paper, size)
     left = room - facts - (0.0 if paper.beside else blocks)
@@ -240,7 +257,7 @@ def _at(texts: BoardTexts, paper: Paper, size: float) -> Fit | None:
     height = min(left, paper.map_most)
     # With two columns the map's column is as high as the page, or as the other one.
     used = max(height + facts, blocks) if paper.beside else height + facts + blocks
-    return Fit(texts, size, columns, math.floor(height * 10) / 10, max(room - used, 0.0))
+    return Fit(texts, size, columns, math.floor(height * 10) / 10, max(room - used, 0.0), running)
 
 
 def grown(fit: Fit, paper: Paper, left: float, lower: float = 0.0) -> Fit:
@@ -287,6 +304,22 @@ def _people(texts: BoardTexts, width: float, em: float, columns: int) -> float:
         tallest = max(_card(person, card - face, em) for person in row)
         high += max(tallest, FACE_HEIGHT * em if face else 0.0) + (2 * PAD + CARD_GAP) * em + 0.8
     return high
+
+
+def _run(texts: BoardTexts, width: float, em: float, columns: int) -> float:
+    """The same as running lines."""
+    high = _heading(em) + GAP * em
+    line = (width - (columns - 1) * CARD_GAP * em) / columns
+    for row in batches(texts.staff, columns):
+        high += max(_running(person, line, em) for person in row) + RUN_GAP * em + 0.3
+    return high
+
+
+def _running(person: BoardStaff, width: float, em: float) -> float:
+    chinese, english = ROLE_NAMES.get(person.role, (person.role, ""))
+    label = f"{english} {'接待时间 Reception hours' if person.hours else ''} {'职责 Duties' if person.duties else ''}"
+    text = " ".join((person.name, chinese, person.phone, *person.hours.split(), *person.duties.split()))
+    return lines(text, width, 1.05 * em, label) * LINE * em
 
 
 def _card(person: BoardStaff, width: float, em: float) -> float:

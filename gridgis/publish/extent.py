@@ -180,7 +180,7 @@ class Sheet:
         label = self.names[row]
         # The chosen grid bears its name in any case, others what they have room for.
         if size == TITLE_SIZE:
-            page.take(x0, y0, _wide(label, size), size)
+            page.take(x0, y0, _wide(label, size) + size, size)
         elif not page.take(x0, y0, _wide(label, size), size, room):
             label = self.tails[row]
             if not page.take(x0, y0, _wide(label, size), size, room):
