@@ -29,6 +29,8 @@ FACE_WIDTH, FACE_HEIGHT = 4.2, 5.6
 QR_MM = 27.0
 #: Cards are not set in smaller type than this, nor running lines in larger, pt.
 _CARDS, _RUNNING = 8.0, 9.0
+#: So much further in the list of sizes larger ones are tried.
+_STEPS = 1, 2, 4
 #: What is kept free for rounding, mm.
 _SPARE = 2.0
 #: A text on a board that is too full is cut to so many characters, one after the other.
@@ -159,6 +161,25 @@ def fits(texts: BoardTexts, paper: Paper) -> list[Fit]:
             remedy="Print it on A3, or check the postings of this grid.",
         )
     return found
+
+
+def larger(fit: Fit, paper: Paper) -> list[list[Fit]]:
+    """The same board in larger type, or with wider cards, which may fit though it was not reckoned to.
+
+    Only beside a map: where all stands in one column, what is left is of more use to the map. Each list is of one size
+    of type, the smallest first; in it the widest cards are first.
+    """
+    if not paper.beside or fit.shortened:
+        return []
+    at = paper.sizes.index(fit.size)
+    out = []
+    for step in (0, *_STEPS):
+        if step <= at:
+            size = paper.sizes[at - step]
+            same = replace(fit, size=size, map_height=_least_map(paper, size), space=0.0)
+            wide = [replace(same, columns=1)] if fit.columns == 2 and not fit.running else []
+            out.append([*wide, *([same] if step else [])])
+    return [tries for tries in out if tries]
 
 
 def shortened(texts: BoardTexts, limit: int) -> tuple[BoardTexts, tuple[str, ...]]:

@@ -14,7 +14,7 @@ from typing import Any
 import geopandas as gpd
 
 from gridgis.errors import InputError
-from gridgis.publish.board_fit import BoardTexts, Fit, Paper, fits, grown
+from gridgis.publish.board_fit import BoardTexts, Fit, Paper, fits, grown, larger
 from gridgis.publish.board_pages import board_page, board_texts, drawing_size
 from gridgis.publish.boards import Board
 from gridgis.publish.extent import Drawing, Sheet
@@ -67,6 +67,7 @@ class BoardPrinter:
         for fit in fits(texts, self.paper):
             document = self._render(fit, draw, qr)
             if len(document.pages) == 1:
+                fit, document = self._larger(fit, document, draw, qr)
                 better = self._grown(fit, document)
                 filled = self._render(better, draw, qr)
                 if len(filled.pages) == 1:
@@ -76,6 +77,20 @@ class BoardPrinter:
         raise InputError(
             "the board has no room on one page", source=texts.code, remedy="Print it on A3, or shorten its texts."
         )
+
+    def _larger(
+        self, fit: Fit, document: Any, draw: Callable[[tuple[float, float]], Drawing], qr: str
+    ) -> tuple[Fit, Any]:
+        """The largest of what is tried, until a size of type does not fit any more."""
+        for tries in larger(fit, self.paper):
+            # Wide cards are read more easily than narrow ones in type a little larger.
+            made = ((more, self._render(more, draw, qr)) for more in tries if more.columns <= fit.columns)
+            better = next((pair for pair in made if len(pair[1].pages) == 1), None)
+            if better is not None:
+                fit, document = better
+            elif tries[0].size > fit.size:
+                break
+        return fit, document
 
     def _render(self, fit: Fit, draw: Callable[[tuple[float, float]], Drawing], qr: str) -> Any:
         page = board_page(fit, draw(drawing_size(fit, self.paper)), self.paper, qr=qr)
