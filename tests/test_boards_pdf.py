@@ -384,6 +384,8 @@ def test_an_unknown_grid_is_an_error_and_nothing_is_written(tmp_path: Path, caps
     assert run(["boards", str(store), "--pdf", str(tmp_path / "out"), "--grid", "G7"]) == 2
     told = capsys.readouterr().err
     assert "no grid has this code" in told and "'G7'" in told and re.search("[\u4e00-\u9fff]", told)
+    assert run(["boards", str(store), "--pdf", str(tmp_path / "out"), "--url", "grid.example.cn"]) == 2
+    assert "这不是网址" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -439,9 +441,14 @@ def test_without_a_font_without_packages_and_without_pango_the_remedy_is_told(
 
 
 def test_a_file_is_named_after_its_grid_whatever_its_code() -> None:
-    for code in ("../../etc/x", ".hidden", "a/b", "网格 1", "C:\\x", "x" * 30):
+    for code in ("../../etc/x", ".hidden", "a/b", "网格 1", "C:\\x", "x" * 30, "boards"):
         name = file_name(code)
-        assert Path(name).name == name and not name.startswith(".") and not re.search(r"[\\/: ]", name)
+        assert (
+            name != "boards.pdf"
+            and Path(name).name == name
+            and not name.startswith(".")
+            and not re.search(r"[\\/: ]", name)
+        )
 
 
 def test_every_field_of_a_profile_has_a_name() -> None:

@@ -46,10 +46,13 @@ def command(store: str, folder: Path, grids: tuple[str, ...], paper: str, one: b
     from gridgis.errors import NotFoundError
     from gridgis.files.folder import replace_together
     from gridgis.publish.board_fit import PAPERS
+    from gridgis.publish.board_pages import grid_address
     from gridgis.publish.board_print import BoardPrinter, print_boards
     from gridgis.shown import show_store
     from gridgis.store import open_store
 
+    if url:
+        grid_address(url, "")
     with open_store(store) as opened:
         shown = show_store(opened)
         for code in grids:
@@ -83,6 +86,8 @@ def file_name(code: str) -> str:
     >>> file_name("99010100101"), file_name("柳岸-1"), file_name("../a b")
     ('99010100101.pdf', '柳岸-1.pdf', '%2E%2E%2Fa%20b.pdf')
     """
+    if f"{code}.pdf".lower() == _ALL:
+        return f"%62{code[1:]}.pdf"
     plain = re.sub(r"[^\w.-]", lambda sign: quote(sign[0], safe=""), code)
     return re.sub(r"^\.+", lambda dots: "%2E" * len(dots[0]), plain) + ".pdf"
 

@@ -100,7 +100,7 @@ def board_texts(
         matters=settings.get("patrol_matters", "").strip(),
         services=settings.get("service_items", "").strip(),
         foot=_foot(settings, bool(grid.get("estimated")), printed),
-        url=_address(base_url, board.code) if base_url else "",
+        url=grid_address(base_url, board.code) if base_url else "",
     )
 
 
@@ -161,7 +161,19 @@ def _foot(settings: Mapping[str, str], estimated: bool, printed: date) -> tuple[
     return (*lines, "    ".join([*days, f"印制日期 Printed on  {printed.isoformat()}"]))
 
 
-def _address(base_url: str, code: str) -> str:
+def grid_address(base_url: str, code: str) -> str:
+    """The page of a grid on the public map at `base_url`.
+
+    Raises
+    ------
+    InputError
+        If `base_url` is no web address.
+
+    Examples
+    --------
+    >>> grid_address("https://grid.example.cn/", "99010100101")
+    'https://grid.example.cn/grids/99010100101'
+    """
     if not base_url.startswith(("https://", "http://")):
         raise InputError("this is no web address", found=repr(base_url), wanted="https://…, where the public map is")
     return f"{base_url.rstrip('/')}/grids/{quote(code)}"

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import ctypes.util
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import partial
 from typing import Any
@@ -120,7 +120,7 @@ def print_boards(
     printed: date,
     base_url: str = "",
     codes: Iterable[str] | None = None,
-) -> Iterable[tuple[str, Fit, bytes]]:
+) -> Iterator[tuple[str, Fit, bytes]]:
     """Set boards one after the other, in the order of the grids: the code, how it was set, the PDF.
 
     Parameters
@@ -151,9 +151,9 @@ def print_boards(
 def has_chinese_font() -> bool:
     """Whether fontconfig knows a font for simplified Chinese."""
     library = ctypes.CDLL(ctypes.util.find_library("fontconfig") or "libfontconfig.so.1")
-    library.FcNameParse.restype = library.FcObjectSetBuild.restype = library.FcFontList.restype = ctypes.c_void_p
+    library.FcNameParse.restype = library.FcObjectSetCreate.restype = library.FcFontList.restype = ctypes.c_void_p
     library.FcFontList.argtypes = [ctypes.c_void_p] * 3
-    pattern, names = library.FcNameParse(b":lang=zh-cn"), library.FcObjectSetBuild(b"family", None)
+    pattern, names = library.FcNameParse(b":lang=zh-cn"), library.FcObjectSetCreate()
     # The first member of an FcFontSet is how many there are.
     found = library.FcFontList(None, pattern, names)
     count = ctypes.c_int.from_address(found).value if found else 0
