@@ -35,6 +35,8 @@ _MARGIN, _LEAST_M = 0.22, 160.0
 _NAME_EVERY_M, _NAME_RUN_M = 900.0, 40.0
 #: A line this near to the border of a grid runs along it, metres.
 _BESIDE_M = 12.0
+#: Where along such a line its name may stand, the best first, as shares of its length.
+_PLACES = (0.5, 0.35, 0.65, 0.2, 0.8)
 _BARS_M = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -144,19 +146,19 @@ class Sheet:
         grid_rows, pieces = seen("grids")
         page = _Page(size)
         chosen = None if row is None else self._shape(row, self.grids[row], place, page, TITLE_SIZE)
+        line_rows, parts = seen("lines")
+        classes, called = self.classes[line_rows], self.line_names[line_rows]
+        names: tuple[Name, ...] = ()
+        if row is not None:
+            # The names of what bounds the grid come first, where they run along it.
+            near = shapely.buffer(shapely.boundary(self.grids[row]), _BESIDE_M)
+            along = line_names(shapely.intersection(parts, near), called, classes, _PLACES, walls=True)
+            names = _place_names(along, page, place, scale)
         shapes = tuple(
             self._shape(r, piece, place, page, NAME_SIZE)
             for r, piece in zip(grid_rows, pieces, strict=True)
             if r != row
         )
-        line_rows, parts = seen("lines")
-        classes = self.classes[line_rows]
-        named = line_names(parts, self.line_names[line_rows], classes)
-        if row is not None:
-            # The names of what bounds the grid come first, where they run along it.
-            near = shapely.buffer(shapely.boundary(self.grids[row]), _BESIDE_M)
-            along = line_names(shapely.intersection(parts, near), self.line_names[line_rows], classes)
-            named = pd.concat([along, named], ignore_index=True)
         buildings = path(seen("buildings")[1], place) if row is not None else ""
         bar_m = max((b for b in _BARS_M if b * scale <= width / 4), default=_BARS_M[0])
         return Drawing(
@@ -165,7 +167,7 @@ class Sheet:
             water=path(seen("water")[1], place),
             buildings=buildings,
             lines=tuple((c, path(parts[classes == c], place)) for c in BARRIER_CLASSES[::-1] if (classes == c).any()),
-            names=_place_names(named, page, place, scale),
+            names=_place_names(line_names(parts, called, classes), page, place, scale, names),
             bar=bar_m * scale,
             bar_m=bar_m,
             width=width,
@@ -255,14 +257,17 @@ def label_places(shapes: Geometries) -> NDArray[np.float64]:
     return out
 
 
-def line_names(lines: Geometries, names: Any, classes: Any) -> pd.DataFrame:
+def line_names(
+    lines: Geometries, names: Any, classes: Any, places: Sequence[float] = (0.5,), walls: bool = False
+) -> pd.DataFrame:
     """Where to write the names of lines: columns name, class, x, y, angle, length_m (of the line that bears it).
 
     Lines of one name and class are joined; a long line bears its name every 900 m. `angle` is in degrees, counter-
-    clockwise from east, between -90 and 90.
+    clockwise from east, between -90 and 90. Each of the `places` along a line gives a row, in their order.
+    Walls bear their names only where `walls` says so.
     """
     frame = pd.DataFrame({"name": names, "class": classes, "at": range(len(lines))})
-    frame = frame[frame["name"].notna() & (frame["class"] != "wall")]
+    frame = frame[frame["name"].notna() & (walls | (frame["class"] != "wall"))]
     rows: list[dict[str, Any]] = []
     for (name, kind), group in frame.groupby(["name", "class"], sort=True):
         pieces = shapely.get_parts(lines[group["at"].to_numpy()])
@@ -270,23 +275,32 @@ def line_names(lines: Geometries, names: Any, classes: Any) -> pd.DataFrame:
         if len(pieces) == 0:
             continue
         for part in shapely.get_parts(shapely.line_merge(shapely.multilinestrings(list(pieces)))):
-            rows += [{"name": name, "class": kind, **spot} for spot in _spots(part)]
-    found = pd.DataFrame(rows, columns=["name", "class", "x", "y", "angle", "length_m"])
-    return found.sort_values(["length_m", "name", "x", "y"], ascending=[False, True, True, True], ignore_index=True)
+            rows += [{"name": name, "class": kind, **spot} for spot in _spots(part, places)]
+    found = pd.DataFrame(rows, columns=["name", "class", "rank", "x", "y", "angle", "length_m"])
+    order = ["length_m", "name", "rank", "x", "y"]
+    found = found.sort_values(order, ascending=[False, True, True, True, True], ignore_index=True)
+    return found.drop(columns="rank")
 
 
-def _spots(line: Any) -> list[dict[str, float]]:
+def _spots(line: Any, places: Sequence[float]) -> list[dict[str, float]]:
     length = float(shapely.length(line))
     count = max(1, round(length / _NAME_EVERY_M))
-    middles = (np.arange(count) + 0.5) * length / count
-    along = np.concatenate((middles - _NAME_RUN_M, middles, middles + _NAME_RUN_M)).clip(0)
-    around = shapely.get_coordinates(shapely.line_interpolate_point(line, along)).reshape(3, count, 2)
+    rank, part = np.divmod(np.arange(count * len(places)), count)
+    spots = (part + np.asarray(places)[rank]) * length / count
+    along = np.concatenate((spots - _NAME_RUN_M, spots, spots + _NAME_RUN_M)).clip(0)
+    around = shapely.get_coordinates(shapely.line_interpolate_point(line, along)).reshape(3, len(spots), 2)
     step = around[2] - around[0]
     angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))
     angle = (angle + 90) % 180 - 90
     return [
-        {"x": float(p[0]), "y": float(p[1]), "angle": round(float(a), 1), "length_m": round(length / count, 1)}
-        for p, a in zip(around[1], angle, strict=True)
+        {
+            "rank": int(r),
+            "x": float(p[0]),
+            "y": float(p[1]),
+            "angle": round(float(a), 1),
+            "length_m": round(length / count, 1),
+        }
+        for r, p, a in zip(rank, around[1], angle, strict=True)
     ]
 
 
@@ -326,9 +340,14 @@ def _wide(text: str, size: float) -> float:
     return size * sum(1.0 if HAN.match(c) else 0.62 for c in text)
 
 
-def _place_names(named: pd.DataFrame, page: _Page, place: Any, scale: float) -> tuple[Name, ...]:
-    """Names that fit on their lines and keep clear of all else, the longest lines first, no name twice near by."""
-    kept: list[Name] = []
+def _place_names(
+    named: pd.DataFrame, page: _Page, place: Any, scale: float, before: tuple[Name, ...] = ()
+) -> tuple[Name, ...]:
+    """Names that fit on their lines and keep clear of all else, the longest lines first, no name twice near by.
+
+    Those that were placed `before` come first.
+    """
+    kept = list(before)
     for row in named.itertuples():
         long = _wide(row.name, NAME_SIZE * 1.1)
         x, y = place(np.array([[row.x, row.y]]))[0]
