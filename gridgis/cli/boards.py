@@ -61,7 +61,7 @@ def command(store: str, folder: Path, grids: tuple[str, ...], paper: str, one: b
     boards = shown.boards(shown.day)
     codes = [code for code in boards if not grids or code in grids]
     names = {code: file_name(code) for code in codes}
-    printer, fitted = BoardPrinter(PAPERS[paper]), {}
+    printer, fitted = BoardPrinter(PAPERS[paper], together=one), {}
     made = print_boards(
         printer, shown.grids, boards, shown.sheet(), units=shown.units, settings=shown.settings, printed=shown.day,
         base_url=url, codes=codes,

@@ -27,6 +27,8 @@ class BoardPrinter:
     ----------
     paper : Paper
         One of :data:`gridgis.publish.board_fit.PAPERS`.
+    together : bool, default False
+        Whether pages are kept for :meth:`all_pages`, about 6 MB of memory each.
 
     Raises
     ------
@@ -34,8 +36,8 @@ class BoardPrinter:
         If WeasyPrint, segno, pango or a font with Chinese is missing; the message names the remedy.
     """
 
-    def __init__(self, paper: Paper) -> None:
-        self.paper = paper
+    def __init__(self, paper: Paper, *, together: bool = False) -> None:
+        self.paper, self.together = paper, together
         self._weasyprint, self._segno = _load()
         if not has_chinese_font():
             raise InputError(
@@ -50,7 +52,7 @@ class BoardPrinter:
         self._documents: list[Any] = []
 
     def set(self, texts: BoardTexts, draw: Callable[[tuple[float, float]], Drawing]) -> tuple[Fit, bytes]:
-        """One board as PDF, and how it was set; its page is kept for :meth:`all_pages`.
+        """One board as PDF, and how it was set; its page is kept if they are wanted together.
 
         Parameters
         ----------
@@ -72,7 +74,8 @@ class BoardPrinter:
                 filled = self._render(better, draw, qr)
                 if len(filled.pages) == 1:
                     fit, document = better, filled
-                self._documents.append(document)
+                if self.together:
+                    self._documents.append(document)
                 return fit, bytes(document.write_pdf())
         raise InputError(
             "the board has no room on one page", source=texts.code, remedy="Print it on A3, or shorten its texts."
