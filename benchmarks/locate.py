@@ -5,6 +5,7 @@ Run with ``make bench``, or ``python benchmarks/locate.py``: 300 and 3,000 grids
     --full                    300, 3,000 and 50,000 grids, 1 M and 10 M points; about half an hour, up to 6 GB
     --grids 300,3000          sizes of the sets
     --points 1000000          numbers of points
+    --few 10000,100000        numbers of points asked once, of a locator and of a tree made for them; 0 for none
     --methods table,sjoin     only the methods whose names contain one of these
     --no-peers                ours alone
     --repeat 3                best of so many of ours (peers run once)
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import itertools
 import json
 import os
 import pickle
@@ -183,6 +185,20 @@ def _tree(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
     return lambda: shapely.STRtree(points).query(cells, predicate="covers").shape[1]
 
 
+def _tree_of_grids(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
+    import shapely
+
+    points = shapely.points(x, y)
+
+    def run() -> Any:
+        point, row = shapely.STRtree(cells).query(points, predicate="intersects")
+        lowest = np.full(len(x), len(cells), dtype=np.int64)
+        np.minimum.at(lowest, point, row)
+        return np.where(lowest < len(cells), lowest, -1)
+
+    return run
+
+
 def _binned(cells: Any, x: Any, y: Any, job: dict[str, Any]) -> Any:
     """Points sorted into bins, boxes of bins against a tree of grids, prepared grids against the points."""
     import shapely
@@ -320,6 +336,7 @@ METHODS: dict[str, tuple[Callable[[Any, Any, Any, dict[str, Any]], Any], int, bo
     "sjoin intersects": (_sjoin("intersects"), 1, False),
     "sjoin within": (_sjoin("within"), 1, False),
     "STRtree of points, covers": (_tree, 1, False),
+    "STRtree of grids, intersects": (_tree_of_grids, 1, False),
     "binned, prepared contains_xy": (_binned, 1, False),
     "SedonaDB": (_sedona, 1, False),
     "SedonaDB, 2 cores": (_sedona, 2, False),
@@ -329,6 +346,9 @@ METHODS: dict[str, tuple[Callable[[Any, Any, Any, dict[str, Any]], Any], int, bo
     "dask-geopandas, 2 cores": (_dask, 2, False),
     "rtree + shapely, scaled": (_rtree, 1, False),
 }
+
+#: What few points are asked of, once; each the best of a few.
+ONE_SHOT = ("GridLocator as it chooses", "STRtree of grids, intersects")
 
 
 # --- one measurement, in its own process ------------------------------------------------------------------------------
@@ -359,7 +379,7 @@ def measure(job: dict[str, Any]) -> dict[str, Any]:
         return {"absent": "DuckDB's extension spatial is not at hand"}
     load = time.perf_counter() - before
     best: dict[str, Any] = {}
-    for _ in range(job["repeat"] if ours else 1):
+    for _ in range(job["repeat"] if ours or job["few"] else 1):
         wall, cpu = time.perf_counter(), time.process_time()
         answer = run()
         spent = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
@@ -445,8 +465,9 @@ def run_all(args: argparse.Namespace) -> Run:
     run = Run()
     with tempfile.TemporaryDirectory() as folder:
         for grids in args.grids:
-            for points in args.points:
-                job = {"grids": grids, "points": points, "grids_file": f"{folder}/{grids}"}
+            for points in (*args.few, *args.points):
+                few = points in args.few
+                job = {"grids": grids, "points": points, "few": few, "grids_file": f"{folder}/{grids}"}
                 job |= {"points_file": f"{folder}/points.npy", "truth_file": f"{folder}/truth.npy"}
                 for step in ("make", "truth"):
                     told = run.child(step=step, **job)
@@ -454,6 +475,8 @@ def run_all(args: argparse.Namespace) -> Run:
                         raise SystemExit(f"{grids:,} grids, {points:,} points: {told['failed']}")
                     run.say(f"{grids:,} grids, {points:,} points: {told}")
                 for name, (_, _, ours) in METHODS.items():
+                    if few and name not in ONE_SHOT:
+                        continue
                     if (ours or args.peers) and any(word in name for word in args.methods):
                         got = run.child(step="measure", method=name, repeat=args.repeat, **job)
                         run.figures[grids, points, name] = got
@@ -470,7 +493,7 @@ def _told(got: dict[str, Any]) -> str:
 
 
 def print_figures(run: Run, args: argparse.Namespace) -> None:
-    for points in args.points:
+    for points in (*args.few, *args.points):
         print(f"\n{points:,} points: million points a second | peak MB")
         print(f"{'':32}" + "".join(f"{f'{grids:,} grids':>20}" for grids in args.grids))
         for name in METHODS:
@@ -536,8 +559,13 @@ def targets(run: Run, args: argparse.Namespace) -> Iterator[tuple[str, str, str]
         ratio = rate / others[best]
         text = f"one shot, 50,000 grids, 1,000,000 points: not slower than {best}"
         yield text, f"{ratio:.2f} x", _verdict(ratio >= 1)
+    for grids, points in itertools.product(args.grids, args.few):
+        ours, tree = (run.rate(grids, points, name) for name in ONE_SHOT)
+        if ours is not None and tree is not None:
+            text = f"one shot, {grids:,} grids, {points:,} points: not slower than {ONE_SHOT[1]}"
+            yield text, f"{ours / tree:.2f} x", _verdict(ours >= tree)
     for grids in args.grids:
-        for points in args.points:
+        for points in (*args.few, *args.points):
             got = [run.figures.get((grids, points, name), {}).get("mismatches") for name in METHODS]
             wrong = [count for count in got if count is not None]
             if wrong:
@@ -567,12 +595,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--full", action="store_true", help="50,000 grids and 10 M points too")
     parser.add_argument("--grids", type=numbers)
     parser.add_argument("--points", type=numbers)
+    parser.add_argument("--few", type=numbers, default=[10_000, 100_000], help="asked once; 0 for none")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--methods", type=lambda s: s.split(","), default=[""], help="parts of their names")
     parser.add_argument("--repeat", type=int, default=3, help="best of so many of ours")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.few = [points for points in args.few if points]
     args.grids = args.grids or ([300, 3000, 50_000] if args.full else [300, 3000])
     args.points = args.points or ([1_000_000, 10_000_000] if args.full else [1_000_000])
     return args

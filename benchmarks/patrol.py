@@ -4,7 +4,8 @@ Run with ``make bench``, or ``python benchmarks/patrol.py``; --full takes some f
 
     --workers 40              of the whole run, four hours each
     --cases 60                of the covered share against the exact one
-    --full                    1,000 workers, 14.4 million fixes
+    --full                    1,000 workers, 14.4 million fixes; and two weeks
+    --weeks                   the two weeks alone: 300 workers, 14 days, a fix every 5 s
     --no-peers                ours alone
 
 A grid is 550 m square, 0.30 km²; a worker walks in one, at about 1.2 m/s, and the phone drifts by some 4 m. CPU seconds
@@ -37,6 +38,7 @@ import pyarrow.parquet as pq
 import pyproj
 import shapely
 from numpy.typing import NDArray
+from peak import peak_mb
 
 from gridgis.cli import run
 from gridgis.files import write
@@ -84,11 +86,12 @@ def walk(seed: int, count: int = FIXES, size: tuple[float, float] = (SIDE, SIDE)
     return np.asarray(xy + np.column_stack([drift(count, 12, rng), drift(count, 12, rng)]) * 2.8)
 
 
-def fixes_of(xy: Floats, staff: str, start: pd.Timestamp = DAY) -> pd.DataFrame:
-    """Fixes each second."""
+def fixes_of(xy: Floats, staff: str, start: pd.Timestamp = DAY, step_s: int = 1) -> pd.DataFrame:
+    """Fixes each second, or of every so many seconds."""
+    xy = xy[::step_s]
     move = pyproj.Transformer.from_crs(METRES, 4326, always_xy=True)
     lon, lat = move.transform(*(xy + CORNER).T)
-    time_ = start.tz_convert("UTC") + pd.to_timedelta(np.arange(len(xy)), unit="s")
+    time_ = start.tz_convert("UTC") + pd.to_timedelta(np.arange(len(xy)) * step_s, unit="s")
     table = {"staff": staff, "time": pd.DatetimeIndex(time_).as_unit("us"), "lon": lon, "lat": lat, "accuracy": 5.0}
     return pd.DataFrame(table)
 
@@ -102,12 +105,16 @@ def ground(workers: int) -> tuple[gpd.GeoDataFrame, Floats]:
     return gpd.GeoDataFrame({"code": [f"G{k:04d}" for k in range(workers)]}, geometry=shapes, crs=METRES), corner
 
 
-def write_tracks(path: Path, workers: int) -> None:
+def write_tracks(path: Path, workers: int, days: int = 1, step_s: int = 1) -> None:
     """All walks as Parquet, a row group for every worker."""
     _, corner = ground(workers)
     writer = None
     for k in range(workers):
-        table = pa.Table.from_pandas(fixes_of(walk(k) + corner[k], f"W{k:04d}"), preserve_index=False)
+        starts = [DAY + pd.Timedelta(days=day) for day in range(days)]
+        walks = [
+            fixes_of(walk(k + 10_000 * day) + corner[k], f"W{k:04d}", start, step_s) for day, start in enumerate(starts)
+        ]
+        table = pa.Table.from_pandas(pd.concat(walks), preserve_index=False)
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     if writer is not None:
@@ -252,7 +259,7 @@ def clip_speed(peers: bool) -> None:
     say("trackintel generate_staypoints, 4 h, CPU s", f"{stays:.3f}", f"ours {stays / staying:.0f} x faster")
 
 
-def whole_run(workers: int, path: Path) -> dict[str, float]:
+def whole_run(workers: int, path: Path, heat: bool) -> dict[str, float]:
     """``gridgis patrol``, from Parquet to rules kept and missed; what it took is what the process took."""
     grids, _ = ground(workers)
     folder = path.parent
@@ -261,6 +268,8 @@ def whole_run(workers: int, path: Path) -> dict[str, float]:
     write(postings.assign(role="full-time worker", **{"from": "2026-01-01"}), folder / "postings.csv")
     out = folder / "patrol.csv"
     given = {"--grids": folder / "grids.gpkg", "--postings": folder / "postings.csv", "-o": out}
+    if heat:
+        given |= {"--heat": folder / "heat.gpkg", "--covered": folder / "covered.csv", "--holes": folder / "holes.gpkg"}
     words = [str(word) for pair in given.items() for word in pair]
     with contextlib.redirect_stdout(io.StringIO()):
         code = run(["patrol", str(path), "--profile", "xueyan", "--json", *words])
@@ -270,27 +279,30 @@ def whole_run(workers: int, path: Path) -> dict[str, float]:
     beside = {name: folder / f"patrol.{name}.csv" for name in ("suspicions", "rules")}
     return {
         "cpu_s": used.ru_utime + used.ru_stime,
-        "gb": used.ru_maxrss / 1e6,
-        "fixes": workers * FIXES,
+        "gb": peak_mb() * 1024**2 / 1e9,
+        "fixes": pq.read_metadata(path).num_rows,
         "share": float(pd.read_csv(out)["share"].mean()),
         **{name: len(pd.read_csv(file)) if file.exists() else 0 for name, file in beside.items()},
     }
 
 
-def whole_speed(workers: int) -> None:
+def whole_speed(workers: int, days: int = 1, step_s: int = 1, heat: bool = False) -> None:
     """The whole command in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "tracks.parquet"
-        write_tracks(path, workers)
+        write_tracks(path, workers, days, step_s)
         answer = subprocess.run(
-            [sys.executable, __file__, "--run", str(path), "--workers", str(workers)],
+            [sys.executable, __file__, "--run", str(path), "--workers", str(workers), *["--heat"] * heat],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
     found = json.loads(answer.stdout.splitlines()[-1])
-    say(f"gridgis patrol: {workers} workers, {found['fixes']:,.0f} fixes, CPU s", f"{found['cpu_s']:.1f}",
-        f"< {WHOLE_S:.0f} s for 1,000", found["cpu_s"] < WHOLE_S if workers >= 1000 else None)  # fmt: skip
+    long = f" x {days} days" if days > 1 else ""
+    also = ", --heat --covered --holes" if heat else ""
+    full = workers >= 1000 and not heat
+    say(f"gridgis patrol: {workers} workers{long}, {found['fixes']:,.0f} fixes{also}", f"{found['cpu_s']:.1f} s CPU",
+        f"< {WHOLE_S:.0f} s for 1,000", found["cpu_s"] < WHOLE_S if full else None)  # fmt: skip
     say("  peak memory", f"{found['gb']:.2f} GB", f"< {WHOLE_GB:.0f} GB", found["gb"] < WHOLE_GB)
-    say("  mean share", f"{found['share']:.3f}")
+    say("  mean share", f"{found['share']:.15f}")
     say("  suspicions; results of rules", f"{found['suspicions']:.0f}; {found['rules']:.0f}")
 
 
@@ -300,19 +312,26 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=40)
     parser.add_argument("--cases", type=int, default=60)
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--weeks", action="store_true")
+    parser.add_argument("--heat", action="store_true")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     if asked.run is not None:
-        print(json.dumps(whole_run(asked.workers, asked.run)))
+        print(json.dumps(whole_run(asked.workers, asked.run, asked.heat)))
+        return
+    if asked.weeks:
+        whole_speed(300, 14, 5, asked.heat)
         return
     peers = not asked.no_peers
     coverage_speed(peers)
     coverage_error(asked.cases)
     window_speed()
     clip_speed(peers)
-    whole_speed(1000 if asked.full else asked.workers)
+    whole_speed(1000 if asked.full else asked.workers, heat=asked.heat)
+    if asked.full:
+        whole_speed(300, 14, 5, asked.heat)
 
 
 if __name__ == "__main__":

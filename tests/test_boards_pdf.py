@@ -29,7 +29,7 @@ from gridgis.cli.boards import file_name
 from gridgis.errors import InputError
 from gridgis.publish import board_print
 from gridgis.publish.board_fit import PAPERS, BoardTexts, fits, grown, needed, shortened
-from gridgis.publish.board_pages import FIELDS, board_page, board_texts, drawing_size
+from gridgis.publish.board_pages import FIELDS, board_page, board_texts, drawing_size, grid_address
 from gridgis.publish.board_print import BoardPrinter
 from gridgis.publish.boards import BoardStaff, make_boards
 from gridgis.publish.extent import Drawing
@@ -117,6 +117,15 @@ def test_there_is_a_file_for_each_grid_and_one_of_all(tmp_path: Path, capsys: py
     assert "服务事项" not in together[0] and "目前无人任职" in together[codes.index(NOBODY)]
 
 
+def test_of_a_published_folder_the_code_leads_to_a_file_that_is_there(tmp_path: Path) -> None:
+    store = webplace.make_store(tmp_path / "gridgis.gpkg")
+    assert run(["publish", str(store), "--to", str(tmp_path / "public")]) == 0
+    line = ["boards", str(store), "--pdf", str(tmp_path / "out"), "--grid", FIRST, "--url", "https://x.cn", "--files"]
+    assert run(line) == 0
+    (path,) = re.findall(r"https://x\.cn/(\S+?\.html)", text_of(tmp_path / "out" / f"{FIRST}.pdf"))
+    assert "柳岸第一网格" in (tmp_path / "public" / path).read_text("utf-8")
+
+
 def test_patrol_matters_and_services_are_printed_where_they_are_set(tmp_path: Path) -> None:
     store = webplace.make_store(
         tmp_path / "gridgis.gpkg", patrol_matters="楼道堆物\n飞线充电", service_items="代办证明\n矛盾调解"
@@ -142,7 +151,7 @@ def test_the_code_leads_to_the_page_of_the_grid() -> None:
         settings={}, on=date(2026, 3, 2),
     ).values()  # fmt: skip
     how: dict[str, Any] = {"unit": "", "settings": {}, "printed": date(2026, 3, 2)}
-    made = board_texts(board, grid, base_url="https://grid.example.cn/map", **how)
+    made = board_texts(board, grid, url=grid_address("https://grid.example.cn/map", "grids/柳-1"), **how)
     assert made.url == url and made.households == "" and made.kind == ""
     printer = BoardPrinter(PAPERS["a4"])
     seen: list[str] = []
@@ -157,7 +166,7 @@ def test_the_code_leads_to_the_page_of_the_grid() -> None:
         printer.set(made, lambda size: replace(EMPTY, width=size[0], height=size[1]))
     assert all(segno.make(url, error="m", micro=False).svg_data_uri(border=2) in text for text in map(_unescaped, seen))
     with pytest.raises(InputError, match="this is no web address; found 'ftp://x'; wanted https://…"):
-        board_texts(board, grid, base_url="ftp://x", **how)
+        grid_address("ftp://x", "grids/柳-1")
 
 
 def _unescaped(page: str) -> str:

@@ -108,9 +108,9 @@ def test_the_page_is_internal_loads_nothing_and_escapes_what_people_wrote(place:
 def test_the_page_says_what_was_kept_missed_and_excused(place: dict[str, Any]) -> None:
     page = compliance_page(**place)
     assert "专职网格员 · 上下午各巡查次数" in page and "full-time worker: patrols each half day" in page
-    assert "每周 ≥ 12 小时" in page and "≥ 12 hour a week" in page
+    assert "每周 ≥ 12 小时" in page and "≥ 12 hours a week" in page
     assert "上午 1 次，下午 0 次" in page  # the second day's afternoon
-    assert "无轨迹" in page and "请假" not in page.partition("每人每日")[2].partition("走到了")[0]
+    assert "无轨迹" in page and "请假" not in page.partition('id="days"')[2].partition('id="covered"')[0]
     assert "轨迹重复" in page and "w2 2026-03-02" in page and "61.5 min" in page
     assert "机器不能核对的规定：2 条" in page and "no table lists training courses" in page
     calendar = re.findall(r'<th scope="row">(w\d) .*?</tr>', page, re.S)
@@ -129,6 +129,9 @@ def test_every_word_of_a_rule_has_both_languages() -> None:
                 chinese, english = rule_name(rule)
                 assert HAN.search(chinese) and not HAN.search(english), rule.id
                 assert not re.search("[a-z_]{4,}", chinese), rule.id
+                assert not re.search(
+                    r"[≥≈] 1 \w+s\b|[≥≈] [02-9]\d* (hour|visit|household|item)\b", rule_mark(rule)[1]
+                ), rule.id
                 assert not re.search("[a-z]{3}", rule_mark(rule)[0].replace("full_share", "")), rule.id
 
 
@@ -195,9 +198,13 @@ def test_plots_show_days_coverage_and_minima(place: dict[str, Any]) -> None:
     shares = gridgis.plot_coverage(walked["coverage"])
     assert [line.get_ydata().tolist() for line in shares.lines[:2]] == [[0.0, 0.0], [95.0, 50.0]]
     assert shares.lines[2].get_ydata()[0] == 90.0  # the mark
+    assert [t.get_text().split()[-1] for t in shares.get_legend().get_texts()] == ["%", "A", "B"]  # as they lie
     bars = gridgis.plot_minimum(walked["rules"], place["profile"], "R4-06")
     assert sorted(bar.get_height() for bar in bars.patches) == [0.0, 0.0, 4.0, 8.0]
     assert sum(bool(bar.get_hatch()) for bar in bars.patches) == 1  # one of w2's days was leave
+    assert sorted(t.get_text() for t in bars.texts) == sorted(["✗", "○"])
+    assert "missed" in bars.get_xlabel() and "excused" in bars.get_xlabel() and "kept" not in bars.get_xlabel()
+    assert bars.get_ylabel().endswith("km")
     mpl.pyplot.close("all")
 
 

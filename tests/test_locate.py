@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,13 +19,15 @@ from gridgis.errors import InputError
 from gridgis.locate import GridLocator, compiled, ground, table
 
 
-def by_hand(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Which point intersects which grid, one by one and unprepared: rows are points, columns are grids."""
+def by_hand(
+    grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, predicate: Callable[..., np.ndarray] = shapely.intersects
+) -> np.ndarray:
+    """Which grid intersects which point, one by one and unprepared: rows are points, columns are grids."""
     points = np.full(len(x), None, dtype=object)
     placed = np.isfinite(x) & np.isfinite(y)
     points[placed] = shapely.points(x[placed], y[placed])
     polygons = shapely.from_wkb(shapely.to_wkb(np.array(grids.geometry, dtype=object)))  # copies, never prepared
-    return shapely.intersects(polygons[None, :], points[:, None])
+    return predicate(polygons[None, :], points[:, None])
 
 
 def awkward_points(grids: gpd.GeoSeries, seed: int = 0, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -65,10 +68,7 @@ def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, folder: Path | Non
     x, y = (np.concatenate(part) for part in zip((x, y), cell_points(tabled), strict=True))
     hits = by_hand(grids, x, y)
     wanted = np.where(hits.any(axis=1), hits.argmax(axis=1), -1) if hits.size else np.full(len(x), -1)
-    inside = shapely.contains_xy(np.array(grids.geometry, dtype=object)[None, :], x[:, None], y[:, None])
-    border = (hits & ~inside).any(axis=1)
-    # A smallest number from 0 GEOS says of a border one thing prepared and another unprepared.
-    tiny = ((np.abs(x) < 1e-300) & (x != 0)) | ((np.abs(y) < 1e-300) & (y != 0))
+    border = (hits & ~by_hand(grids, x, y, shapely.contains)).any(axis=1)
     ways = {"bins": GridLocator(grids, method="bins"), "table": tabled}
     if folder is not None:
         ways["loaded"] = GridLocator.load(tabled.save(folder / "grids.locator"))
@@ -76,7 +76,7 @@ def check(grids: gpd.GeoSeries, x: np.ndarray, y: np.ndarray, folder: Path | Non
         assert locator.locate(x, y).tolist() == wanted.tolist(), name
         points, rows = locator.candidates(x, y)
         assert np.column_stack([points, rows]).tolist() == np.argwhere(hits).tolist(), name
-        assert locator.on_border(x, y)[~tiny].tolist() == border[~tiny].tolist(), name
+        assert locator.on_border(x, y).tolist() == border.tolist(), name
         if compiled.installed() and locator._table is not None:
             assert locator.use(compiled=True).locate(x, y).tolist() == wanted.tolist(), f"{name}, compiled"
 
@@ -154,6 +154,60 @@ def test_few_points_in_many_grids() -> None:
     hits = by_hand(grids, x, y)
     wanted = np.where(hits.any(axis=1), hits.argmax(axis=1), -1).tolist()
     assert [locator.locate(x, y).tolist() for _ in range(4)] == [wanted] * 4
+
+
+#: Grids as given, copied, prepared, and as it is chosen.
+HOW_OFTEN = pytest.mark.parametrize(
+    ("seldom", "often"), [(1 << 40, 1 << 40), (0, 1 << 40), (0, 0), (ground.SELDOM, ground.OFTEN)]
+)
+
+NEAR_ZERO = [
+    # a vertex, or a point, a smallest number from 0; a hole that touches its rim; parts that touch each other
+    shapely.from_wkt("POLYGON ((3 -5, -5 0, 4 5e-324, 4 -5, 3 -5))"),
+    shapely.from_wkt("POLYGON ((-4 -4, 4 -4, 4 4, -4 4, -4 -4), (-4 0, 1 5e-324, 1 2, -4 0))"),
+    shapely.from_wkt("POLYGON ((-4 -4, 4 -4, 4 4, -4 4, -4 -4), (0 0, -4 -2, 2 -1, 0 0))"),
+    shapely.from_wkt("MULTIPOLYGON (((0 4, 0 4.33, 2 4, 4 3, 0 4)), ((-4 5, -0.33 4.39, -0.48 4.12, -4 5)))"),
+    shapely.from_wkt("MULTIPOLYGON (((5e-324 -2.2, 0.46 -2.8, 5e-324 -3, 5e-324 -2.2)), ((0 5, 6 4, 2 0, 0 5)))"),
+]
+
+
+@HOW_OFTEN
+@pytest.mark.parametrize("shape", NEAR_ZERO, ids=range(len(NEAR_ZERO)))
+def test_points_and_corners_a_smallest_number_from_zero(
+    shape: shapely.Geometry, seldom: int, often: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ground, "SELDOM", seldom)
+    monkeypatch.setattr(ground, "OFTEN", often)
+    assert shapely.is_valid(shape)
+    least = [0.0, 5e-324, -5e-324, 1e-300, -1e-300]
+    lattice = np.array([*itertools.product(least, np.arange(-6, 6.5, 0.5)), *itertools.product(least, least)])
+    beside = np.nextafter(lattice, np.inf)
+    grids = gpd.GeoSeries([shape, shapely.box(-1, -1, 1, 1)])
+    xy = np.vstack([lattice, lattice[:, ::-1], beside, beside[:, ::-1], np.transpose(awkward_points(grids))])
+    check(grids, *xy.T)
+
+
+@HOW_OFTEN
+def test_a_hole_that_touches_its_rim(seldom: int, often: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ground, "SELDOM", seldom)
+    monkeypatch.setattr(ground, "OFTEN", often)
+    square = shapely.box(-4, -4, 4, 4)
+    at_node, at_edge = shapely.Polygon([(-4, -4), (0, 1), (1, 0)]), shapely.Polygon([(4, 1), (1, 3), (2, 1)])
+    both = square.difference(at_node).difference(at_edge)
+    assert len(both.interiors) == 2
+    grids = gpd.GeoSeries([both, at_node, at_edge, shapely.affinity.rotate(both, 33), square])
+    check(grids, *awkward_points(grids, count=400))
+
+
+def test_grids_that_others_prepare_are_asked_all_the_same() -> None:
+    grids = shapes.voronoi(30)
+    x, y = awkward_points(grids, count=300)
+    wanted = GridLocator(grids, method="bins").locate(x, y).tolist()
+    locator = GridLocator(grids, method="bins")
+    shapely.prepare(grids.geometry.array)
+    assert locator.locate(x, y).tolist() == wanted
+    shapely.destroy_prepared(np.asarray(grids.geometry.array))
+    assert locator.locate(x, y).tolist() == wanted
 
 
 def test_the_lowest_row_wins_a_border_whatever_the_order_of_the_rows() -> None:

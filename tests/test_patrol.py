@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pyproj
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from walks import CORNER, METRES, grids_of, line, walk
 
 from gridgis.errors import CRSError, GridgisWarning, InputError, SchemaError
 from gridgis.patrol import coverage as room
@@ -22,34 +21,8 @@ from gridgis.patrol.painting import Raster, filled, paint, raster_of
 from gridgis.patrol.tracks import PATROL_COLUMNS, clean_tracks, patrols
 from gridgis.profile import Parameters
 
-METRES = pyproj.CRS.from_epsg(4548)  # CGCS2000, central meridian 117 E
-X, Y = 442000.0, 4430000.0
-CORNER = np.array([X, Y])
-_DEGREES = pyproj.Transformer.from_crs(METRES, 4326, always_xy=True)
+X, Y = CORNER
 AREA = Parameters(ground="area")
-
-
-def walk(xy: np.ndarray | list, staff: str = "w1", start: str = "2026-03-02T08:00", step_s: float = 10) -> pd.DataFrame:
-    """Fixes at metres from a corner in Beijing, one each `step_s` seconds from a local start."""
-    lon, lat = _DEGREES.transform(*(np.asarray(xy, dtype=float) + CORNER).T)
-    time = pd.Timestamp(f"{start}+08:00").tz_convert("UTC") + pd.to_timedelta(np.arange(len(lon)) * step_s, unit="s")
-    return pd.DataFrame({"staff": staff, "time": time, "lon": lon, "lat": lat})
-
-
-def line(*corners: tuple[float, float], step: float = 12.0) -> np.ndarray:
-    """Points each `step` metres along the corners, the corners among them."""
-    parts = [np.array([corners[0]])]
-    for a, b in pairwise(corners):
-        count = max(int(np.ceil(np.hypot(b[0] - a[0], b[1] - a[1]) / step)), 1)
-        parts.append(np.linspace(a, b, count + 1)[1:])
-    return np.concatenate(parts)
-
-
-def grids_of(**shapes: shapely.Polygon) -> gpd.GeoDataFrame:
-    moved = shapely.transform(np.array(list(shapes.values())), lambda xy: xy + CORNER)
-    return gpd.GeoDataFrame({"code": list(shapes)}, geometry=moved, crs=METRES)
-
-
 LEFT_RIGHT = grids_of(A=shapely.box(0, 0, 300, 300), B=shapely.box(300, 0, 600, 300))
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from walks import drift, line, recorded, stroll, walk
 
 from gridgis.files import read_tracks
+from gridgis.patrol import replays
 from gridgis.patrol.coverage import patrol_coverage
-from gridgis.patrol.replays import same_tracks, thinned
+from gridgis.patrol.replays import Thin, same_tracks, thinned
 from gridgis.patrol.stays import stay_points
 from gridgis.patrol.suspicions import SUSPICION_COLUMNS, Marks, suspicions
 from gridgis.patrol.tracks import clean_tracks, patrols
@@ -184,3 +187,18 @@ def test_the_bus_of_limerick_goes_through_every_step_and_is_called_a_vehicle(pla
     assert 0.005 < share < 0.05
     stays = stay_points(clean, radius_m=30, least_min=2, parameters=parameters)
     assert (stays["minutes"] >= 2).all()
+
+
+@given(st.integers(0, 999), st.integers(0, 400), st.integers(1, 30), st.integers(1, 500))
+def test_places_are_the_same_however_many_are_looked_for_at_a_time(
+    seed: int, count: int, sessions: int, rows: int
+) -> None:
+    random = np.random.default_rng(seed)
+    session = np.sort(random.integers(0, sessions, count)).astype(np.int64)
+    xy = np.cumsum(random.normal(0, 15, (count, 2)), axis=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replays, "_ROWS", rows)
+        first, place = replays._first_places(Thin(session, np.arange(count, dtype=float), xy))
+    cells = [(s, *cell) for s, cell in zip(session.tolist(), np.floor(xy / 25).tolist(), strict=True)]
+    assert first.tolist() == [k for k in range(count) if cells[k] not in cells[:k]]
+    assert len(set(zip(session[first].tolist(), place.tolist(), strict=True))) == len(first)

@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 
 from gridgis.plan.partition import Plan
-from gridgis.store import open_store
+from gridgis.store import Store, open_store
 from gridgis.store.plans import Plans
 
 UNITS = {"990101001": "柳岸社区", "990101002": "书院社区"}
@@ -173,6 +173,13 @@ def water() -> gpd.GeoDataFrame:
 
 def make_store(path: Path, change: Callable[[dict[str, Any]], None] | None = None, **settings: str) -> Path:
     """Write the place's store to `path`; `change` may alter the tables first."""
+    with open_store(path, create=True) as store:
+        fill_store(store, change, **settings)
+    return path
+
+
+def fill_store(store: Store, change: Callable[[dict[str, Any]], None] | None = None, **settings: str) -> None:
+    """Save the place in a store; `change` may alter the tables first."""
     tables: dict[str, Any] = {
         "grid": grids(), "unit": units(), "barrier": barriers(), "water": water(), "building": buildings(),
         "compound": compounds(),
@@ -180,9 +187,7 @@ def make_store(path: Path, change: Callable[[dict[str, Any]], None] | None = Non
     }  # fmt: skip
     if change is not None:
         change(tables)
-    with open_store(path, create=True) as store:
-        store.save(tables, {**SETTINGS, **settings})
-    return path
+    store.save(tables, {**SETTINGS, **settings})
 
 
 def publish_days(path: Path, *days: date) -> None:

@@ -43,13 +43,16 @@ _HEADERS = {
 _LONG = 31_536_000
 
 
-def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+def create_app(config: Mapping[str, Any] | None = None, kind: type[Flask] = Flask) -> Flask:
     """The web application on one store.
 
     Parameters
     ----------
     config : mapping, optional
-        ``STORE``: path of the store (else the environment's ``GRIDGIS_STORE``). Other keys go to Flask.
+        ``STORE``: path of the store (else the environment's ``GRIDGIS_STORE``). ``FROZEN``: the pages are for a folder
+        of files (:mod:`webmap.freeze`). Other keys go to Flask.
+    kind : type, default Flask
+        A subclass may write the addresses of the pages in its own way.
 
     Raises
     ------
@@ -58,8 +61,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
     StoreError
         If the store cannot be opened.
     """
-    app = Flask(__name__)
+    app = kind(__name__)
     app.config.from_mapping(language.SETTINGS)
+    app.config["FROZEN"] = False
     app.config.from_mapping(
         COMPRESS_ALGORITHM=["br", "gzip"],
         COMPRESS_ALGORITHM_STREAMING=["br", "gzip"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from babel.dates import format_date as format_day
@@ -105,10 +106,13 @@ def spoken(text: object) -> Markup:
 
 def _day() -> dict[str, str] | None:
     """The day that was asked for, where it is another one than today: as it is read, and in ISO 8601."""
-    if "day" not in g:
-        return None
+    return dressed(g.day) if "day" in g else None
+
+
+def dressed(day: date) -> dict[str, str]:
+    """A day as it is read in the visitor's language, and in ISO 8601."""
     pattern = "d MMMM y" if current() == "en" else "y年M月d日"
-    return {"said": format_day(g.day, pattern, locale=current()), "iso": g.day.isoformat()}
+    return {"said": format_day(day, pattern, locale=current()), "iso": day.isoformat()}
 
 
 def for_templates() -> dict[str, Any]:

@@ -216,10 +216,13 @@ def _map(shown: Published) -> layers.MapParts:
     addresses = {
         "grids": url_for("public.layer", name="grids", r=mark),
         "context": url_for("public.layer", name="context", r=mark),
-        "where": url_for("public.where"),
-        "find": url_for("public.find"),
-        "suggest": url_for("public.suggest"),
     }
+    if current_app.config["FROZEN"]:
+        # No server answers there: a script does, out of the layers and of a file of places.
+        scripts.insert(1, ("answers", url_for("static", filename="answers.js")))
+        addresses["places"] = url_for("frozen.places", r=mark)
+    else:
+        addresses |= {name: url_for(f"public.{name}") for name in ("where", "find", "suggest")}
     return layers.draw_map(shown.grids.total_bounds.tolist(), addresses, scripts, styles)
 
 
@@ -277,7 +280,8 @@ def _board(shown: Published, row: int, made: Board) -> dict[str, Any]:
 def _duty(text: str, now: datetime) -> dict[str, Any]:
     """Whether somebody is on duty now and when next, where the hours can be read with certainty."""
     week = read_hours(text)
-    if week is None:
+    # In a folder of files "now" is the day of publishing.
+    if week is None or current_app.config["FROZEN"]:
         return {"duty": "", "on_duty": False}
     if is_open(week, now):
         return {"duty": gettext("On duty now, by the published hours"), "on_duty": True}
@@ -351,7 +355,7 @@ def _answer(shown: Published, lon: float, lat: float) -> dict[str, Any]:
         said = gettext("This place is in none of the grids on this map.")
     return {
         "lon": round(lon, 7), "lat": round(lat, 7), "on_border": position.on_border, "said": said, "grids": grids,
-        "ask": None if grids else _whom_to_call(shown),
+        "ask": None if grids else whom_to_call(shown),
     }  # fmt: skip
 
 
@@ -383,7 +387,7 @@ def _found(shown: Published, asked: str) -> dict[str, Any]:
         "choices": [_place(shown, place) for place in places] if several else [],
         "lon": one.lon if one else None,
         "lat": one.lat if one else None,
-        "ask": None if grids else _whom_to_call(shown),
+        "ask": None if grids else whom_to_call(shown),
     }
 
 
@@ -410,7 +414,8 @@ def _light(grid: dict[str, Any]) -> dict[str, Any]:
     return {name: grid[name] for name in ("code", "name", "url", "colour")}
 
 
-def _whom_to_call(shown: Published) -> dict[str, str] | None:
+def whom_to_call(shown: Published) -> dict[str, str] | None:
+    """Whom a visitor calls who is in no grid: a sentence, and the number that it ends with."""
     phone = shown.settings.get("supervision_phone", "")
     return {"text": gettext("Please call the supervision line:"), "phone": phone} if phone else None
 

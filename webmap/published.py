@@ -204,6 +204,13 @@ class Shelf:
             self._of_days = dict(kept[-KEPT_DAYS:])
             return found
 
+    def close(self) -> None:
+        """Close the store; asked again, it is opened again."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+            self._store, self._published, self._of_days = None, None, {}
+
     def _open(self) -> Store:
         file = self._identity()
         if self._store is None or file != self._file:

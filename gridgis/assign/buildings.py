@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gridgis import crs
 from gridgis.assign.common_area import Outlines, common_areas
-from gridgis.assign.ready import ReadyGrids
+from gridgis.assign.ready import BORDER, HOW, INSIDE, NONE, ReadyGrids
 from gridgis.errors import GridgisWarning
 from gridgis.schema import codes_as_text
 
@@ -90,15 +90,13 @@ def assign_buildings(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Read
     _warn_of_overlaps(found, len(buildings))
     row, share = np.full(len(buildings), -1, dtype=np.int64), np.full(len(buildings), np.nan)
     whole = np.zeros(len(buildings), dtype=bool)
-    order = np.lexsort((found.row, -np.round(found.share / EQUAL_SHARES), found.building))
-    best = order[np.flatnonzero(np.diff(found.building[order], prepend=-1))]
+    best = _largest(found)
     at = found.building[best]
     row[at], share[at], whole[at] = found.row[best], found.share[best], found.whole[best]
     out = buildings.copy()
     out["grid"] = pd.Series(ground.coded(row), index=out.index, dtype=object)
     out["grid_share"] = share
-    how = np.select([row < 0, whole], ["none", "inside"], "border")
-    out["grid_how"] = pd.Series(how.astype(object), index=out.index, dtype=object)
+    out["grid_how"] = pd.Series(HOW[np.select([row < 0, whole], [NONE, INSIDE], BORDER)], index=out.index, dtype=object)
     return out
 
 
@@ -162,6 +160,17 @@ def building_shares(buildings: gpd.GeoDataFrame, grids: gpd.GeoDataFrame | Ready
     )
 
 
+def _largest(found: _Shares) -> Ints:
+    """The pair of each building with the largest share, of equal ones that of the lowest row."""
+    begins = np.flatnonzero(np.diff(found.building, prepend=-1))
+    if len(begins) == 0:
+        return begins
+    share = np.round(found.share / EQUAL_SHARES)
+    most = np.repeat(np.maximum.reduceat(share, begins), np.diff(begins, append=len(share)))
+    largest = np.flatnonzero(share == most)
+    return largest[np.flatnonzero(np.diff(found.building[largest], prepend=-1))]
+
+
 def _beyond(shapes: Any, areas: Any, building: Ints, row: Ints, share: Floats) -> tuple[Ints, Floats, Any]:
     """The buildings of which a part is in no grid, how large a share, and that part."""
     total = np.bincount(building, share, minlength=len(shapes))
@@ -183,8 +192,9 @@ def _shares(shapes: NDArray[Any], ground: ReadyGrids) -> _Shares:
     """The shares of all grids in all footprints; of `shapes`, those not valid that are measured are mended."""
     areas = np.asarray(ground.frame.geometry.array, dtype=object)
     building, row = shapely.STRtree(areas).query(shapes)
-    order = np.argsort(row, kind="stable")  # by grid: its edges stay at hand
-    building, row = building[order].astype(np.int64), row[order].astype(np.int64)
+    pair = row.astype(np.int64) * len(shapes) + building
+    pair.sort()  # by grid: its edges stay at hand
+    row, building = np.divmod(pair, len(shapes))
     met, whole = ground.outlines.around(row, shapely.bounds(shapes).reshape(-1, 4)[building])
     share = whole.astype(float)
     cut = np.flatnonzero(met)
@@ -198,7 +208,7 @@ def _shares(shapes: NDArray[Any], ground: ReadyGrids) -> _Shares:
         whole[nearly] = shapely.covers(areas[row[nearly]], shapes[building[nearly]])
         share[whole] = 1.0
     kept = np.flatnonzero(share > _NOTHING)
-    kept = kept[np.lexsort((row[kept], building[kept]))]
+    kept = kept[np.argsort(building[kept] * len(areas) + row[kept])]
     return _Shares(building[kept], row[kept], share[kept], whole[kept])
 
 

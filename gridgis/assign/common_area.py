@@ -7,7 +7,7 @@ of the two lines. It has no special cases: edges that meet, run along each other
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -73,10 +73,10 @@ class Outlines:
         count = end - begin
         for run in runs(count, _AT_ONCE):
             which, edge = spread(count[run], begin[run])
-            left, bottom, right, top = (side[run][which] for side in sides)
+            left, bottom, right, top = (np.repeat(side[run], count[run]) for side in sides)
             x1, x2, low, high = self.x1[edge], self.x2[edge], self._low[edge], self._high[edge]
             at = (x2 >= left) & (x1 <= right) & (high >= bottom) & (low <= top)
-            meets[run] = np.bincount(which[at], minlength=len(meets[run])) > 0
+            meets[run.start + which[at]] = True
             over = (x1 <= left) & (left < x2) & (low > top)
             above[run] = np.bincount(which[over], self.sign[edge[over]], minlength=len(above[run]))
         return meets, ~meets & (above > 0)
@@ -109,46 +109,61 @@ def common_areas(some: NDArray[Any], others: NDArray[Any] | Outlines, at: Ints, 
     """
     area = np.zeros(len(at))
     small, large = Outlines(some), others if isinstance(others, Outlines) else Outlines(others)
-    boxes = shapely.bounds(some).reshape(-1, 4)[at]
+    bounds = shapely.bounds(some).reshape(-1, 4)
+    corner = bounds[:, :2].repeat(np.diff(small.first), axis=0)
+    own = _Lines.of(small, np.arange(len(corner)), *corner.T)
+    boxes = bounds[at]
     begin, end = large.between(of, boxes[:, 0], boxes[:, 2])
     count = end - begin
     for pairs in runs(count, _AT_ONCE):
         pair, edge = spread(count[pairs], begin[pairs])
-        left, bottom, right = (side[pairs][pair] for side in np.ascontiguousarray(boxes.T[:3]))
+        left, bottom, right = (np.repeat(side[pairs], count[pairs]) for side in boxes.T[:3])
         # What lies wholly below a shape adds nothing: its upper and lower edges cancel.
-        near = (large.x2[edge] > left) & (large.x1[edge] < right)
-        near &= large._high[edge] > bottom
-        area[pairs] = _common(small, large, at[pairs], boxes[pairs], pair[near], edge[near])
+        near = np.flatnonzero((large.x2[edge] > left) & (large.x1[edge] < right) & (large._high[edge] > bottom))
+        # Near the shape the numbers are small, and rounding with them.
+        lines = _Lines.of(large, edge[near], left[near], bottom[near])
+        area[pairs] = _common(own, small.first, at[pairs], lines, pair[near])
     return area
 
 
-def _common(small: Outlines, large: Outlines, at: Ints, boxes: Floats, pair: Ints, edge: Ints) -> Floats:
-    """The common area of each pair, of whose large shape these edges are near."""
+class _Lines(NamedTuple):
+    """Edges from left to right, measured from somewhere near; `sign` as in `Outlines`."""
+
+    x1: Floats
+    y1: Floats
+    x2: Floats
+    slope: Floats
+    sign: Floats
+
+    @classmethod
+    def of(cls, outlines: Outlines, edge: Ints, x: Floats, y: Floats) -> _Lines:
+        x1, y1, x2, y2 = outlines.x1[edge] - x, outlines.y1[edge] - y, outlines.x2[edge] - x, outlines.y2[edge] - y
+        # An upright line has no width in common with any: its slope may be what it will.
+        return cls(x1, y1, x2, (y2 - y1) / np.where(x2 > x1, x2 - x1, 1.0), outlines.sign[edge])
+
+    def take(self, which: Ints) -> _Lines:
+        return _Lines(*(part[which] for part in self))
+
+
+def _common(own: _Lines, first: Ints, at: Ints, lines: _Lines, pair: Ints) -> Floats:
+    """The common area of each pair: of all edges of its small shape with the `lines` of its large one."""
     area = np.zeros(len(at))
-    first = small.first[at[pair]]
-    count = small.first[at[pair] + 1] - first
+    since = first[at[pair]]
+    count = first[at[pair] + 1] - since
     for run in runs(count, _AT_ONCE):
-        row, own = spread(count[run], first[run])
-        e, p = edge[run][row], pair[run][row]
-        x, y = boxes[p, 0], boxes[p, 1]  # near the shape the numbers are small, and rounding with them
-        lower = _lower_of(
-            (small.x1[own] - x, small.y1[own] - y, small.x2[own] - x, small.y2[own] - y),
-            (large.x1[e] - x, large.y1[e] - y, large.x2[e] - x, large.y2[e] - y),
-        )
-        area += np.bincount(p, small.sign[own] * large.sign[e] * lower, minlength=len(at))
+        which, edge = spread(count[run], since[run])
+        which += run.start
+        one, two = own.take(edge), lines.take(which)
+        area += np.bincount(pair[which], one.sign * two.sign * _lower_of(one, two), minlength=len(at))
     return area
 
 
-def _lower_of(one: tuple[Floats, ...], two: tuple[Floats, ...]) -> Floats:
+def _lower_of(one: _Lines, two: _Lines) -> Floats:
     """The integral of the lower one of two lines over the x that both have; 0 where they have none."""
-    ax1, ay1, ax2, _ = one
-    bx1, by1, bx2, _ = two
-    start, end = np.maximum(ax1, bx1), np.minimum(ax2, bx2)
+    start, end = np.maximum(one.x1, two.x1), np.minimum(one.x2, two.x2)
     width = np.maximum(end - start, 0.0)
-    # An upright line has no width in common with any: its slope may be what it will.
-    slope, other = ((y2 - y1) / np.where(x2 > x1, x2 - x1, 1.0) for x1, y1, x2, y2 in (one, two))
-    a0, a1 = ay1 + (start - ax1) * slope, ay1 + (end - ax1) * slope
-    d0, d1 = by1 + (start - bx1) * other - a0, by1 + (end - bx1) * other - a1
+    a0, a1 = (one.y1 + (x - one.x1) * one.slope for x in (start, end))
+    d0, d1 = (two.y1 + (x - two.x1) * two.slope - a for x, a in ((start, a0), (end, a1)))
     below0, below1 = np.minimum(d0, 0.0), np.minimum(d1, 0.0)
     crossing = d0 * d1 < 0
     below = below0 + below1

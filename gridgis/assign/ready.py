@@ -24,7 +24,7 @@ Texts = NDArray[np.object_]
 
 #: How the grid of a point was decided; :class:`Placed` holds positions in it.
 HOW: Texts = np.array(["none", "inside", "border", "nearest"], dtype=object)
-_NONE, _INSIDE, _BORDER, _NEAREST = range(4)
+NONE, INSIDE, BORDER, NEAREST = range(4)
 
 
 class Placed(NamedTuple):
@@ -117,12 +117,12 @@ class ReadyGrids:
         row = self.locator.locate(x, y)
         how = np.zeros(len(row), dtype=np.int8)
         found = np.flatnonzero(row >= 0)
-        how[found] = np.where(self.locator.on_border(x[found], y[found]), _BORDER, _INSIDE)
+        how[found] = np.where(self.locator.on_border(x[found], y[found]), BORDER, INSIDE)
         metres = np.where(row >= 0, 0.0, np.nan)
         outside = np.flatnonzero((row < 0) & np.isfinite(x) & np.isfinite(y))
         if within > 0 and len(outside):
             near, nearest, away = self.nearest(x[outside], y[outside], within)
-            row[outside[near]], metres[outside[near]], how[outside[near]] = nearest, away, _NEAREST
+            row[outside[near]], metres[outside[near]], how[outside[near]] = nearest, away, NEAREST
         return Placed(row, how, metres)
 
     def nearest(self, x: Floats, y: Floats, within: float = np.inf) -> tuple[Ints, Ints, Floats]:

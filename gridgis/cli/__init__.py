@@ -40,6 +40,7 @@ _COMMANDS = {
     "store": "库：建立、检查、升级、备份、恢复。Make, check, back up, restore and copy a store.",
     "user": "库的用户：添加、列出、角色、口令、停用。Users of a store: their roles and passwords.",
     "serve": "打开地图网站。Open the public map.",
+    "publish": "把公开地图写成一个文件夹。The public map as a folder of files.",
     "profile": "查看各地规则。The rules of a locality.",
 }
 

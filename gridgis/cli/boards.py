@@ -37,7 +37,10 @@ _ALL = "boards.pdf"
 @click.option(
     "--url", default="", metavar="BASE", help="公开地图网址，印二维码 the public map's address: prints a QR code"
 )
-def command(store: str, folder: Path, grids: tuple[str, ...], paper: str, one: bool, url: str) -> None:
+@click.option(
+    "--files", is_flag=True, help="那里是 gridgis publish 的文件夹 the map there is a folder of gridgis publish"
+)
+def command(store: str, folder: Path, grids: tuple[str, ...], paper: str, one: bool, url: str, files: bool) -> None:
     """印制公示牌：每个网格一个 PDF，一页；缺的内容列在屏幕上。
 
     Printable boards: one PDF of one page for each grid of the plan that holds today, with the staff posted today. What
@@ -50,9 +53,14 @@ def command(store: str, folder: Path, grids: tuple[str, ...], paper: str, one: b
     from gridgis.publish.board_print import BoardPrinter, print_boards
     from gridgis.shown import show_store
     from gridgis.store import open_store
+    from webmap.freeze import path_of
 
     if url:
         grid_address(url, "")
+
+    def address(code: str) -> str:
+        return grid_address(url, path_of("public.board", "zh", {"code": code}) if files else f"grids/{code}")
+
     with open_store(store) as opened:
         shown = show_store(opened)
         for code in grids:
@@ -64,7 +72,7 @@ def command(store: str, folder: Path, grids: tuple[str, ...], paper: str, one: b
     printer, fitted = BoardPrinter(PAPERS[paper], together=one), {}
     made = print_boards(
         printer, shown.grids, boards, shown.sheet(), units=shown.units, settings=shown.settings, printed=shown.day,
-        base_url=url, codes=codes,
+        address=address if url else None, codes=codes,
     )  # fmt: skip
     with replace_together(folder, [*names.values(), *([_ALL] if one else [])]) as fresh:
         with options.progress("公示牌 boards") as tell:

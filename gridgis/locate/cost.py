@@ -4,8 +4,8 @@ from __future__ import annotations
 
 #: s. A point asked by bins and prepared grids; and the grids it is asked of.
 _BINNED, _ASKED = 0.19e-6, 1.5
-#: s. A vertex of a grid asked: copying it; then each question, or once preparing it.
-_COPIED_VERTEX, _ASKED_VERTEX, _PREPARED_VERTEX = 0.02e-6, 3.5e-9, 0.145e-6
+#: s. A vertex of a grid asked: each question, or once preparing it.
+_ASKED_VERTEX, _PREPARED_VERTEX = 3.5e-9, 0.145e-6
 #: s. A point looked up in the table, and the same compiled.
 _TABLE, _COMPILED = 0.04e-6, 0.015e-6
 #: s. Building the table: a call, and a vertex.
@@ -34,8 +34,7 @@ def table_pays(points: int, grids: int, vertices: int) -> bool:
     if grids == 0:
         return False
     asked = points * _ASKED / grids  # questions a grid
-    vertex = _COPIED_VERTEX * min(asked, 1.0) + min(_ASKED_VERTEX * asked, _PREPARED_VERTEX)
-    binned = points * _BINNED + vertices * vertex
+    binned = points * _BINNED + vertices * min(_ASKED_VERTEX * asked, _PREPARED_VERTEX)
     return binned > points * _TABLE + _BUILD + _BUILD_VERTEX * vertices
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from gridgis.locate.codes import runs, spread
+from gridgis.locate.walking import near_zero
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -20,15 +21,32 @@ _Number = Callable[[Floats], Ints]
 
 #: Points worked on at once, and point-grid pairs tested at once: what bounds the memory (about 100 MB).
 _CHUNK = 1 << 19
-_PAIRS = 1 << 17
+_PAIRS = 1 << 15
 
+#: Grids whose bounds are looked up in the bins at once: what stays in the cache.
+_GRIDS = 1 << 13
 #: Bins of points per grid: finer bins meet fewer grids, coarser ones are fewer to look up.
 _BINS_PER_GRID = 16
 #: Up to so many points are looked up in a tree one by one.
 _FEW = 64
-#: A grid asked about more often than this is prepared: about where GEOS's index of its edges has paid. Making it takes
-#: about 145 ns a vertex, a question without it 3.5 ns a vertex.
-OFTEN = 48
+#: How a grid is asked: as it was given, as a copy, as a prepared copy.
+_GIVEN, _COPIED, _PREPARED = range(3)
+#: A grid asked about more often than `SELDOM` is copied, one more often than `OFTEN` prepared: about where that has
+#: paid. A question takes about 500 ns and 4 ns a vertex to a grid as given, 3.5 ns a vertex to a copy, 100 ns to a
+#: prepared one; making a copy takes 10 to 40 ns a vertex, preparing one 145.
+SELDOM, OFTEN = 8, 48
+#: How often a grid was asked about that is always asked as given.
+_NEVER = -(1 << 62)
+
+
+class _Bins(NamedTuple):
+    """Points in the order of their bins, where each bin begins, and how bins are numbered."""
+
+    order: Ints
+    begins: Ints
+    column: _Number
+    line: _Number
+    columns: int
 
 
 class Ground:
@@ -37,7 +55,8 @@ class Ground:
     Parameters
     ----------
     shapes : ndarray of object, shape (n,), optional
-        The grids. Others may prepare them meanwhile: only their coordinates are read, and copies are asked.
+        The grids. Others may prepare them meanwhile, and do not disturb: as the second argument of a predicate only
+        their coordinates are read, and what is prepared is a copy.
     bounds : ndarray of float64, shape (n, 4), optional
         Of each grid, NaN for None and empty, where they are known.
     wkb, offsets : ndarray of uint8, ndarray of int64, shape (n + 1,), optional
@@ -57,10 +76,10 @@ class Ground:
         self._given, self._wkb, self._offsets = shapes, wkb, offsets
         given = shapes if bounds is None else bounds
         count = 0 if given is None else len(given)
-        self._own: Shapes = np.full(count, None, dtype=object)
+        self._unpacked: Shapes = np.full(count, None, dtype=object)
         self._read: Bools = np.zeros(count, dtype=bool)
-        self._hitting = _Prepared(count, shapely.intersects_xy)
-        self._holding = _Prepared(count, shapely.contains_xy)
+        self._hitting = _Question(count, shapely.intersects, shapely.intersects_xy)
+        self._holding = _Question(count, shapely.within, shapely.contains_xy)
 
     @cached_property
     def bounds(self) -> Floats:
@@ -68,7 +87,7 @@ class Ground:
         return np.asarray(shapely.bounds(self.shapes()), dtype=float).reshape(-1, 4)
 
     def __len__(self) -> int:
-        return len(self._own)
+        return len(self._read)
 
     @cached_property
     def _used(self) -> Ints:
@@ -97,9 +116,9 @@ class Ground:
         for start in range(0, len(x), _CHUNK):
             px, py, chunk = x[start : start + _CHUNK], y[start : start + _CHUNK], found[start : start + _CHUNK]
             for points, rows in self._pairs(px, py):
-                for again in (False, True):  # mostly the lowest row is the right one, and the others are spared
-                    open_ = chunk[points] < 0  # rows rise: what is found stays
-                    asked = np.flatnonzero(open_ & (_first_of_each(points, len(px)) ^ again))
+                first = _first_of_each(points, len(px))
+                for some in (first, ~first):  # mostly the lowest row is the right one, and the others are spared
+                    asked = np.flatnonzero((chunk[points] < 0) & some)  # rows rise: what is found stays
                     point, row = points[asked], rows[asked]
                     hit = asked[self._hitting.ask(self, row, px[point], py[point])][::-1]
                     chunk[points[hit]] = rows[hit]  # the lowest is written last
@@ -119,26 +138,20 @@ class Ground:
 
     def shapes(self) -> Shapes:
         """Every grid, with its third dimension if it has one; only coordinates may be read."""
-        return self.owned(np.arange(len(self))) if self._given is None else self._given
+        return self.some(np.arange(len(self))) if self._given is None else self._given
 
-    def copied(self, rows: Ints) -> Shapes:
-        """Fresh copies of the grids of these rows, which nobody has seen."""
-        copies: Shapes = shapely.force_2d(self.owned(rows) if self._given is None else self._given[rows])
-        return copies
-
-    def owned(self, rows: Ints) -> Shapes:
-        """The grids of these rows, which nobody else can prepare: copied, or read from WKB, when first asked for."""
-        if not self._read[rows].all():
+    def some(self, rows: Ints) -> Shapes:
+        """The grids of these rows; only coordinates may be read."""
+        if self._given is not None:
+            return self._given[rows]
+        if self._wkb is not None and self._offsets is not None and not self._read[rows].all():
             fresh = np.unique(rows[~self._read[rows]])
-            if self._given is not None:
-                self._own[fresh] = shapely.force_2d(self._given[fresh])
-            elif self._wkb is not None and self._offsets is not None:
-                for row in fresh.tolist():
-                    start, end = self._offsets[row : row + 2]
-                    if end > start:
-                        self._own[row] = shapely.from_wkb(self._wkb[start:end].tobytes())
+            for row in fresh.tolist():
+                start, end = self._offsets[row : row + 2]
+                if end > start:
+                    self._unpacked[row] = shapely.from_wkb(self._wkb[start:end].tobytes())
             self._read[fresh] = True
-        return self._own[rows]
+        return self._unpacked[rows]
 
     def _pairs(self, x: Floats, y: Floats) -> Iterator[tuple[Ints, Ints]]:
         """Pairs of point and row whose bounds contain it, rising by row; `_PAIRS` (or a bin) at once."""
@@ -146,29 +159,33 @@ class Ground:
         inside = np.flatnonzero((x >= left) & (x <= right) & (y >= bottom) & (y <= top))
         if len(inside) == 0:
             return
-        used = self._used
         if len(inside) <= _FEW:
             point, row = self._tree.query(shapely.points(x[inside], y[inside]))
             rising = np.argsort(row, kind="stable")
-            yield inside[point[rising]], used[row[rising]]
+            yield inside[point[rising]], self._used[row[rising]]
             return
-        order, begins, column, line, columns = self._binned(x, y, inside)
-        lefts, bottoms, rights, tops = self._sides
-        owner, lines = spread(line(tops) - line(bottoms) + 1, line(bottoms))
-        rows, west, east = used[owner], column(lefts)[owner], column(rights)[owner]
-        first, last = begins[lines * columns + west], begins[lines * columns + east + 1]
-        some = np.flatnonzero(last > first)
-        rows, first, sizes = rows[some], first[some], (last - first)[some]
-        for batch in runs(sizes, _PAIRS):
-            range_, place = spread(sizes[batch], first[batch])
-            row, point = rows[batch][range_], order[place]
-            xmin, ymin, xmax, ymax = self.bounds.take(row, axis=0).T
-            px, py = x[point], y[point]
-            near = np.flatnonzero((px >= xmin) & (px <= xmax) & (py >= ymin) & (py <= ymax))
-            yield point[near], row[near]
+        bins = self._binned(x, y, inside)
+        for start in range(0, len(self._used), _GRIDS):
+            yield from self._in_bounds(slice(start, start + _GRIDS), bins, x, y)
 
-    def _binned(self, x: Floats, y: Floats, inside: Ints) -> tuple[Ints, Ints, _Number, _Number, int]:
-        """The points `inside` in the order of their bins, where each bin begins, and how bins are numbered.
+    def _in_bounds(self, part: slice, bins: _Bins, x: Floats, y: Floats) -> Iterator[tuple[Ints, Ints]]:
+        """The pairs of a part of the grids `_used`."""
+        left, bottom, right, top = (side[part] for side in self._sides)
+        low = bins.line(bottom)
+        grid, on = spread(bins.line(top) - low + 1, low)
+        on *= bins.columns
+        first, last = bins.begins[on + bins.column(left)[grid]], bins.begins[on + bins.column(right)[grid] + 1]
+        some = np.flatnonzero(last > first)
+        grid, first, sizes = grid[some], first[some], (last - first)[some]
+        for batch in runs(sizes, _PAIRS):
+            which, place = spread(sizes[batch], first[batch])
+            row, point = grid[batch][which], bins.order[place]
+            px, py = x[point], y[point]
+            near = (px >= left[row]) & (px <= right[row]) & (py >= bottom[row]) & (py <= top[row])
+            yield point[near], self._used[part][row[near]]
+
+    def _binned(self, x: Floats, y: Floats, inside: Ints) -> _Bins:
+        """The points `inside` sorted into bins.
 
         Bins are numbered line by line, so that those that a grid's bounds meet on one line lie side by side. The number
         never falls when the coordinate grows: no rounding parts a point from the bounds that hold it.
@@ -190,7 +207,7 @@ class Ground:
         key <<= bits  # a bin and a point in one number: numpy sorts numbers ten times as fast as their places
         key |= np.arange(len(key))
         key.sort()
-        return inside[key & ((1 << bits) - 1)], begins, column, line, columns
+        return _Bins(inside[key & ((1 << bits) - 1)], begins, column, line, columns)
 
 
 def _first_of_each(points: Ints, count: int) -> Bools:
@@ -214,42 +231,63 @@ def _numbering(low: float, extent: float, side: float, most: int) -> tuple[_Numb
     return number, count
 
 
-class _Prepared:
-    """Grids asked one predicate, prepared once that pays.
+class _Question:
+    """A predicate of points and grids, which are copied, and prepared, once that pays.
 
     GEOS may build another index for each predicate, and does so at the first question or at the second. A copy that
-    nobody has seen is prepared and asked twice, and then takes the grid's place: so no lock is needed, and a process
-    forked in the middle of it finds nothing half done.
+    nobody has seen is prepared and asked twice, and only then are questions put to it: so no lock is needed, and a
+    process forked in the middle of it finds nothing half done. A copy that is not prepared is asked as quickly as GEOS
+    can, which looks whether somebody prepared it. Of coordinates very near to 0, a grid's or a point's, GEOS says at
+    times one thing when asked so and another by the plain predicate: then the plain one is right.
+
+    Parameters
+    ----------
+    plain : callable
+        The predicate of points and grids.
+    of_copies : callable
+        The same of grids, x and y, some or all of them prepared.
     """
 
-    def __init__(self, count: int, predicate: Callable[[Shapes, Floats, Floats], Bools]) -> None:
-        self._predicate = predicate
+    def __init__(
+        self,
+        count: int,
+        plain: Callable[[Shapes, Shapes], Bools],
+        of_copies: Callable[[Shapes, Floats, Floats], Bools],
+    ) -> None:
+        self._plain, self._of_copies = plain, of_copies
         self._copies: Shapes = np.full(count, None, dtype=object)
-        self._ready: Bools = np.zeros(count, dtype=bool)
+        self._state: NDArray[np.int8] = np.full(count, _GIVEN, dtype=np.int8)
         self._times: Ints = np.zeros(count, dtype=np.int64)
 
     def ask(self, ground: Ground, rows: Ints, x: Floats, y: Floats) -> Bools:
-        """What the predicate says of the grid of each row, and a point."""
-        ready = self._ready[rows]
-        if not ready.all():
-            runs = np.flatnonzero(np.diff(rows, prepend=-1))  # equal rows mostly come one after the other
-            np.add.at(self._times, rows[runs], np.diff(runs, append=len(rows)))
-            named = np.unique(rows[runs])
-            self._prepare(ground, named[(self._times[named] > OFTEN) & ~self._ready[named]])
-            ready = self._ready[rows]
-        asked: Shapes = np.empty(len(rows), dtype=object)
-        asked[ready] = self._copies[rows[ready]]
-        asked[~ready] = ground.owned(rows[~ready])
-        answer: Bools = self._predicate(asked, x, y)
+        """What the predicate says of a point and the grid of each row."""
+        if not (self._state[rows] == _PREPARED).all():
+            begins = np.flatnonzero(np.diff(rows, prepend=-1))  # equal rows mostly come one after the other
+            named = rows[begins]
+            np.add.at(self._times, named, np.diff(begins, append=len(rows)))
+            for state, times in ((_PREPARED, OFTEN), (_COPIED, SELDOM)):
+                due = named[(self._times[named] > times) & (self._state[named] < state)]
+                if len(due):
+                    self._copy(ground, np.unique(due), state)
+        own = (self._state[rows] > _GIVEN) & ~(near_zero(x) | near_zero(y))
+        answer = np.empty(len(rows), dtype=bool)
+        some = np.flatnonzero(own)
+        answer[some] = self._of_copies(self._copies[rows[some]], x[some], y[some])
+        some = np.flatnonzero(~own)
+        answer[some] = self._plain(shapely.points(x[some], y[some]), ground.some(rows[some]))
         return answer
 
-    def _prepare(self, ground: Ground, rows: Ints) -> None:
-        if len(rows) == 0:
-            return
-        copies = ground.copied(rows)
-        shapely.prepare(copies)
-        xmin, ymin, xmax, ymax = ground.bounds[rows].T
-        for _ in range(2):  # GEOS builds the index at the first or the second question within the bounds
-            self._predicate(copies, xmin / 2 + xmax / 2, ymin / 2 + ymax / 2)
+    def _copy(self, ground: Ground, rows: Ints, state: int) -> None:
+        copies: Shapes = shapely.force_2d(ground.some(rows))
+        xy, owner = shapely.get_coordinates(copies, return_index=True)
+        tiny = np.zeros(len(rows), dtype=bool)
+        tiny[owner[near_zero(xy).any(axis=1)]] = True
+        self._times[rows[tiny]] = _NEVER
+        rows, copies = rows[~tiny], copies[~tiny]
+        if state == _PREPARED:
+            shapely.prepare(copies)
+            xmin, ymin, xmax, ymax = ground.bounds[rows].T
+            for _ in range(2):  # GEOS builds the index at the first or the second question within the bounds
+                self._of_copies(copies, xmin / 2 + xmax / 2, ymin / 2 + ymax / 2)
         self._copies[rows] = copies
-        self._ready[rows] = True
+        self._state[rows] = state

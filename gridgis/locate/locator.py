@@ -61,8 +61,8 @@ class GridLocator:
 
     Notes
     -----
-    Few points are gathered in bins, the envelope of each bin's points finds the grids by an STR-tree, and GEOS tests
-    what is left of the pairs. For many points there is a table of square cells: one that no edge crosses holds its
+    Few points are sorted into bins, the bounds of each grid pick theirs, and GEOS tests what is left of the pairs, the
+    lowest row of each point first. For many points there is a table of square cells: one that no edge crosses holds its
     row, one that edges cross parts into 8 x 8, and only points in crossed sub-cells need a test: from the centre,
     whose row is known, to the point the crossings of the cell's own edges are added up. Signs within Shewchuk's
     bound of rounding, and ground that several grids cover, go to GEOS. One locator may be used from several threads

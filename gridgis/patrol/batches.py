@@ -27,6 +27,7 @@ from gridgis.patrol.ground import (
     CELL_M,
     UNSEEN,
     Centimetres,
+    Ground,
     Grounds,
     check_sizes,
     distances,
@@ -34,6 +35,7 @@ from gridgis.patrol.ground import (
     with_area,
 )
 from gridgis.patrol.lines import Day, Lines, Near, lines_of, period, window_lengths, windows
+from gridgis.patrol.nearest import Packed, nearer, pack, unpack
 from gridgis.patrol.painting import COMPILE_FROM
 from gridgis.patrol.replays import Thin
 from gridgis.patrol.stays import stay_points
@@ -119,13 +121,14 @@ def patrol_batches(
 
     Notes
     -----
-    Kept are two bytes for each cell of a grid and day that was walked (0.6 MB for 0.3 km²), a fix of every five seconds
-    for the comparison of tracks, the vertices of the cleaned lines, and the tables. Where `parameters.ground` is
-    streets or buildings, all kept fixes stay in memory.
+    Kept are what was seen of each grid and day that was walked (:func:`gridgis.patrol.nearest.pack`: some 5 kB for four
+    hours in 0.3 km²), a fix of every five seconds for the comparison of tracks, the vertices of the cleaned lines, and
+    the tables. Where `parameters.ground` is streets or buildings, all kept fixes stay in memory.
     """
     cell, lengths = check_sizes(sight, cell), window_lengths(days)
     along = parameters.ground not in ("area", "walkable")
-    sums = _Sums(Grounds(grids, cell, with_area(parameters), obstacles), sight, cell, along, visits, parameters)
+    grounds, paints = Grounds(grids, cell, with_area(parameters), obstacles), with_holes or not along
+    sums = _Sums(grounds, sight, cell, along, paints, (start, end), visits, parameters)
     now = now if now is not None else pd.Timestamp.now("UTC")
     for fixes in batches:
         clean = clean_tracks(fixes, parameters)
@@ -138,6 +141,7 @@ def patrol_batches(
             postings = postings[postings["grid"].astype(str).isin(sums.grounds.codes)]
     if not sums.walks:
         raise InputError("there are no tracks", found="not one portion")
+    odd = suspicion_table([*sums.odd, copies(sums.thin(), pd.concat(sums.whose, ignore_index=True), marks)], marks)
     kept = sums.fixes()
     if along:
         options: dict[str, Any] = {"streets": streets, "buildings": buildings, "start": start, "end": end}
@@ -148,7 +152,7 @@ def patrol_batches(
     return Walked(
         sums.joined(sums.walks, ["staff", "start"]),
         covered,
-        suspicion_table([*sums.odd, copies(sums.thin(), pd.concat(sums.whose, ignore_index=True), marks)], marks),
+        odd,
         kept,
         pd.concat(sums.aside, ignore_index=True),
         sums.joined(sums.stays, ["staff", "from"]),
@@ -166,13 +170,16 @@ class _Sums:
         sight: float,
         cell: float,
         along: bool,
+        paints: bool,
+        asked: tuple[Day | None, Day | None],
         visits: pd.DataFrame | None,
         parameters: Parameters,
     ) -> None:
-        self.grounds = grounds
+        self.grounds, self._paints = grounds, paints
+        self._asked = period(np.array(["0001-01-01", "9999-12-31"], dtype="datetime64[D]"), *asked)
         self._visits, self._near_s = visits, 60.0 * parameters.visit_near_min
         self.sight, self.cell, self.along = sight, cell, along
-        self.near: dict[int, dict[np.datetime64, Centimetres]] = {}
+        self.near: dict[int, dict[np.datetime64, Packed | None]] = {}
         self.walks: list[pd.DataFrame] = []
         self.odd: list[pd.DataFrame] = []
         self.whose: list[pd.DataFrame] = []
@@ -186,6 +193,7 @@ class _Sums:
         self._lines: list[pd.DataFrame] = []
         self._thin: list[Thin] = []
         self._sessions = self._segments = 0
+        self._staff_type: Any = None
         self._staff: set[str] = set()
 
     def add(self, clean: pd.DataFrame, walks: pd.DataFrame, odd: list[pd.DataFrame]) -> None:
@@ -215,7 +223,8 @@ class _Sums:
             used = used[vertex | self._at_visits(used)]
         used = used.assign(session=used["session"] + self._sessions, segment=used["segment"] + self._segments)
         used.attrs = {}
-        self._lines.append(used)
+        self._staff_type = used["staff"].dtype
+        self._lines.append(used.assign(staff=used["staff"].astype("category")).reset_index(drop=True))
 
     def _at_visits(self, used: pd.DataFrame) -> NDArray[np.bool_]:
         """Which fixes, in the order of staff and time, were recorded about the time of a visit of the same staff."""
@@ -232,9 +241,11 @@ class _Sums:
         return near
 
     def fixes(self) -> pd.DataFrame:
-        """The kept fixes of all portions."""
-        out = pd.concat(self._lines, ignore_index=True)
-        self._lines = []
+        """The kept fixes of all portions; the portions are given up, column by column, so that both need not fit."""
+        parts, self._lines = self._lines, []
+        names = list(parts[0].columns)
+        parts = [part.assign(staff=part["staff"].astype(self._staff_type)) for part in parts]  # each name once a part
+        out = pd.DataFrame({name: pd.concat([part.pop(name) for part in parts], ignore_index=True) for name in names})
         out.attrs = self._attrs()
         return out
 
@@ -254,23 +265,27 @@ class _Sums:
 
     def _paint(self, clean: pd.DataFrame) -> None:
         lines = lines_of(clean, self.grounds.metric)
-        near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
         self.days.update(np.unique(lines.day))
+        if not self._paints:
+            return
+        lines = lines.within(*self._asked)
+        near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
         for at in range(len(self.grounds)):
             rows = near.rows(self.grounds.box(at, self.sight + self.cell))
             if len(rows) == 0:
                 continue
             raster, beside = self.grounds.raster(at), lines.take(rows)
-            daily = self.near.setdefault(at, {})
+            daily, reach = self.near.setdefault(at, {}), reach_of(self.sight, raster.cell)
             for day in np.unique(beside.day):
-                reach = reach_of(self.sight, raster.cell)
                 cm = distances(beside.ends[beside.day == day], raster, reach, compiled)
-                before = daily.setdefault(day, cm)
-                np.minimum(before, cm, out=before)
+                one = pack(cm, self.sight, raster.cell)
+                daily[day] = nearer(daily.get(day), one, self.sight, raster.cell)
 
     def thin(self) -> Thin:
-        """The tracks of all portions."""
-        return Thin(*(np.concatenate(parts) for parts in zip(*self._thin, strict=True)))
+        """The tracks of all portions, which are given up likewise."""
+        columns = [list(part) for part in zip(*self._thin, strict=True)]
+        self._thin = []
+        return Thin(*(np.concatenate(columns.pop(0)) for _ in Thin._fields))
 
     def covered(
         self,
@@ -297,8 +312,12 @@ class _Sums:
 
     def _rows(self, at: int, spans: Any, marks: Sequence[float], lines: Lines | None) -> pd.DataFrame:
         ground = self.grounds.ground(at)
-        daily = {day: cells[ground.rows] for day, cells in sorted(self.near.get(at, {}).items())}
-        return window_rows(ground, daily, spans, self.sight, marks, lines)
+        return window_rows(ground, self._daily(at, ground), spans, self.sight, marks, lines)
+
+    def _daily(self, at: int, ground: Ground) -> dict[np.datetime64, Centimetres]:
+        """How near each cell with ground of a grid was come, by day."""
+        daily = sorted(self.near.get(at, {}).items())
+        return {day: unpack(packed)[ground.rows] for day, packed in daily if packed is not None}
 
     def _lines_near(
         self, grids: list[int], batches: Iterable[pd.DataFrame], parameters: Parameters
@@ -329,7 +348,7 @@ class _Sums:
         found = []
         for at in range(len(self.grounds)):
             ground = self.grounds.ground(at)
-            days = [cells[ground.rows] for day, cells in self.near.get(at, {}).items() if first <= day <= last]
+            days = [cells for day, cells in self._daily(at, ground).items() if first <= day <= last]
             unseen = np.full(len(ground.rows), UNSEEN, dtype=np.uint16)
             found.append((ground.code, outlines(np.minimum.reduce([unseen, *days]) > 100 * self.sight, ground)))
         out = hole_table(found, grids, self.grounds.metric, self.sight, streets)

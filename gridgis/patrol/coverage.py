@@ -28,7 +28,7 @@ from gridgis.patrol.ground import (
     with_area,
 )
 from gridgis.patrol.lines import Day, Days, Lines, Near, lines_of, period, window_lengths, windows
-from gridgis.patrol.painting import COMPILE_FROM
+from gridgis.patrol.painting import COMPILE_FROM, boxes_of
 from gridgis.patrol.tracks import DEFAULTS, cleaned
 from gridgis.profile import Parameters
 
@@ -376,13 +376,6 @@ def outlines(chosen: NDArray[np.bool_], ground: Ground) -> NDArray[Any]:
         return np.empty(0, dtype=object)
     cells = np.zeros(ground.raster.rows * ground.raster.columns, dtype=bool)
     cells[ground.rows] = chosen
-    chosen = cells.reshape(ground.raster.rows, -1)
-    flat = np.pad(chosen, ((0, 0), (1, 1))).astype(np.int8)
-    row, begin = np.nonzero(np.diff(flat, axis=1) == 1)
-    _, stop = np.nonzero(np.diff(flat, axis=1) == -1)
-    raster = ground.raster
-    left, right = raster.x + begin * raster.cell, raster.x + stop * raster.cell
-    bottom = raster.y + row * raster.cell
-    drawn = shapely.union_all(shapely.box(left, bottom, right, bottom + raster.cell))
+    drawn = shapely.union_all(boxes_of(cells.reshape(ground.raster.rows, -1), ground.raster))
     parts = shapely.get_parts(shapely.intersection(drawn, ground.shape))
     return np.asarray(parts[shapely.get_type_id(parts) == 3], dtype=object)

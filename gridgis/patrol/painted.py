@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 import shapely
 from numpy.typing import NDArray
 
@@ -35,6 +36,9 @@ from gridgis.patrol.lines import Day, Near, lines_of, period, window_lengths, wi
 from gridgis.patrol.painting import COMPILE_FROM, filled
 from gridgis.patrol.tracks import DEFAULTS, by_code, cleaned
 from gridgis.profile import Parameters
+
+Cells: TypeAlias = NDArray[np.int32]
+Span: TypeAlias = tuple[np.datetime64, np.datetime64]
 
 #: How far from a walk distances are kept, in metres, if nothing is said: the widest sight that may be asked for.
 REACH_M = 50.0
@@ -77,12 +81,22 @@ def paint_days(
         (whole centimetres from the walk to the cell's centre); a row for each staff, day and grid that was come near,
         in this order. Only cells with ground of the grid. ``attrs["key"]`` tells for which grids and parameters.
     """
+    out = pd.DataFrame(paint_rows(fixes, grids, reach, cell, parameters), columns=PAINTED_COLUMNS)
+    out["date"] = pd.to_datetime(out["date"]).astype("datetime64[us]")
+    out = out.sort_values(["date", "staff", "grid"], kind="stable", ignore_index=True)
+    out.attrs["key"] = painted_key(grids, reach, cell, parameters)
+    return out
+
+
+def paint_rows(
+    fixes: pd.DataFrame, grids: gpd.GeoDataFrame, reach: float, cell: float = CELL_M, parameters: Parameters = DEFAULTS
+) -> Iterator[tuple[str, pd.Timestamp, str, Cells, Centimetres]]:
+    """The rows of :func:`paint_days` one by one, grid after grid."""
     check_sizes(reach, cell)
     clean = cleaned(fixes, parameters)
     grounds = Grounds(grids, cell, Parameters(ground="area"))
     lines = lines_of(clean, grounds.metric)
     near, compiled = Near(lines), len(lines.day) >= COMPILE_FROM
-    rows = []
     for at in range(len(grounds)):
         beside = lines.take(near.rows(grounds.box(at, reach + cell)))
         if len(beside.day) == 0:
@@ -94,12 +108,7 @@ def paint_days(
             cm = distances(ends, raster, reach_of(reach, raster.cell), compiled)
             cells = np.flatnonzero(ours & (cm < UNSEEN)).astype(np.int32)
             if len(cells):
-                rows.append((str(lines.names[staff]), pd.Timestamp(day), grounds.codes[at], cells, cm[cells]))
-    out = pd.DataFrame(rows, columns=PAINTED_COLUMNS)
-    out["date"] = pd.to_datetime(out["date"]).astype("datetime64[us]")
-    out = out.sort_values(["date", "staff", "grid"], kind="stable", ignore_index=True)
-    out.attrs["key"] = painted_key(grids, reach, cell, parameters)
-    return out
+                yield str(lines.names[staff]), pd.Timestamp(day), grounds.codes[at], cells, cm[cells]
 
 
 def join_painted(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -177,8 +186,15 @@ def who_covered(
         alone (of the ground that they covered and nobody else), sorted by grid, the largest share first.
     """
     grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, with_area(parameters))
+    return who_table(_by_grid(painted, grounds, first, last), grounds, (first, last), sight)
+
+
+def who_table(
+    by_grid: Iterable[tuple[Ground, pd.DataFrame]], grounds: Grounds, span: Span, sight: float
+) -> pd.DataFrame:
+    """The table of :func:`who_covered`, from the painted days of each grid."""
     found = []
-    for ground, rows in _by_grid(painted, grounds, first, last):
+    for ground, rows in by_grid:
         least = {staff: _least(part, ground) for staff, part in rows.groupby("staff", sort=True)}
         if ground.area == 0:
             continue
@@ -191,7 +207,7 @@ def who_covered(
             alone = float((np.clip(seen[mine] - seen[others], 0, 1) * ground.share).sum() / ground.share.sum())
             if share > 0:
                 days = rows.loc[rows["staff"] == staff, "date"].nunique()
-                found.append((ground.code, staff, pd.Timestamp(first), pd.Timestamp(last), days, share, alone))
+                found.append((ground.code, staff, *map(pd.Timestamp, span), days, share, alone))
     out = pd.DataFrame(found, columns=["grid", "staff", "from", "to", "days", "share", "alone"])
     out = out.sort_values(["grid", "share", "staff"], ascending=[True, False, True], kind="stable", ignore_index=True)
     out.attrs["parameters"] = {"sight_m": sight, "cell_m": grounds.cell}
@@ -217,8 +233,15 @@ def heat(
         together they are the ground. Outlines follow the cells; a cell is seen when its centre is.
     """
     grounds, first, last = _opened(painted, grids, sight, obstacles, start, end, with_area(parameters))
+    return heat_table(_by_grid(painted, grounds, first, last), grounds, (first, last), sight, crs.require_crs(grids))
+
+
+def heat_table(
+    by_grid: Iterable[tuple[Ground, pd.DataFrame]], grounds: Grounds, span: Span, sight: float, into: pyproj.CRS
+) -> gpd.GeoDataFrame:
+    """The table of :func:`heat`, from the painted days of each grid."""
     codes, counts, shapes = [], [], []
-    for ground, rows in _by_grid(painted, grounds, first, last):
+    for ground, rows in by_grid:
         seen = [_least(part, ground) <= 100 * sight for _, part in rows.groupby("date")]
         count = np.sum(seen, axis=0) if seen else np.zeros(len(ground.rows), dtype=np.int64)
         for days in np.unique(count):
@@ -227,10 +250,10 @@ def heat(
                 codes.append(ground.code)
                 counts.append(int(days))
                 shapes.append(shapely.multipolygons(parts))
-    moved = crs.project(np.array(shapes, dtype=object), grounds.metric, crs.require_crs(grids))
-    out = gpd.GeoDataFrame({"grid": codes, "days": counts}, geometry=moved, crs=grids.crs)
+    moved = crs.project(np.array(shapes, dtype=object), grounds.metric, into)
+    out = gpd.GeoDataFrame({"grid": codes, "days": counts}, geometry=moved, crs=into)
     out.insert(2, "area_m2", shapely.area(np.array(shapes, dtype=object)))
-    out.attrs["parameters"] = {"sight_m": sight, "cell_m": grounds.cell, "from": str(first), "to": str(last)}
+    out.attrs["parameters"] = {"sight_m": sight, "cell_m": grounds.cell, "from": str(span[0]), "to": str(span[1])}
     return out
 
 

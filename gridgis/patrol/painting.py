@@ -96,6 +96,23 @@ def filled(shape: Any, raster: Raster) -> Floats:
     return np.clip(shares, 0.0, 1.0)
 
 
+def boxes_of(chosen: NDArray[np.bool_], raster: Raster) -> NDArray[Any]:
+    """The chosen cells as polygons, those that follow each other in a row as one.
+
+    Examples
+    --------
+    >>> shapely.area(boxes_of(np.array([[True, True, False, True]]), Raster(0, 0, 2.0, 1, 4))).tolist()
+    [8.0, 4.0]
+    """
+    flat = np.pad(chosen, ((0, 0), (1, 1))).astype(np.int8)
+    row, begin = np.nonzero(np.diff(flat, axis=1) == 1)
+    _, stop = np.nonzero(np.diff(flat, axis=1) == -1)
+    left, right = raster.x + begin * raster.cell, raster.x + stop * raster.cell
+    # The top of a row is the bottom of the next to the last digit: rows that touch become one polygon.
+    bottom, top = raster.y + row * raster.cell, raster.y + (row + 1) * raster.cell
+    return np.asarray(shapely.box(left, bottom, right, top))
+
+
 def _edges(shape: Any) -> tuple[Floats, Floats]:
     """Start and end of every edge, (n, 2) each, the inside on the left."""
     parts = shapely.get_parts(shape)

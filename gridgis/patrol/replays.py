@@ -24,8 +24,8 @@ _CELL_M, _LAG = 25.0, 6
 #: The time between both places may differ by so many seconds, and so may the shifts that vote for each other.
 _BIN_S = 20.0
 _VOTES = 4
-#: Matches are made so many at a time.
-_AT_ONCE = 4_000_000
+#: Matches are made so many at a time, and places are looked for in so many fixes at a time.
+_AT_ONCE, _ROWS = 4_000_000, 1_000_000
 #: A block of so many seconds is the same where this share of it lies together; standing still says nothing.
 _BLOCK_S, _SHARE, _MOVED_M = 300.0, 0.8, 50.0
 #: No position is read off between fixes further apart than this, in seconds.
@@ -140,14 +140,29 @@ def _candidates(thin: Thin) -> list[tuple[int, int, float]]:
 
 def _events(thin: Thin) -> tuple[Ints, Ints, Floats, Floats]:
     """Of each place reached for the first time: session, a number of it and the sixth after it, when, and the wait."""
-    cell = np.floor(thin.xy / _CELL_M).astype(np.int64)
-    place = cell[:, 0] * 4_000_003 + cell[:, 1]
-    _, first = np.unique(np.column_stack([thin.session, place]), axis=0, return_index=True)
-    first = np.sort(first)
+    first, place = _first_places(thin)
     a, b = first[:-_LAG], first[_LAG:]
     same = thin.session[a] == thin.session[b]
+    key = _mixed(place[:-_LAG][same], place[_LAG:][same])
     a, b = a[same], b[same]
-    return thin.session[a], _mixed(place[a], place[b]), thin.seconds[a], thin.seconds[b] - thin.seconds[a]
+    return thin.session[a], key, thin.seconds[a], thin.seconds[b] - thin.seconds[a]
+
+
+def _first_places(thin: Thin) -> tuple[Ints, Ints]:
+    """Of each place of each session the row in which it was reached first, ascending, and the number of the place."""
+    parts: list[tuple[Ints, Ints]] = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))]
+    begins, at = np.append(np.flatnonzero(np.diff(thin.session, prepend=-1)), len(thin.session)), 0
+    while at < len(begins) - 1:  # whole sessions, about so many rows at a time
+        until = max(int(np.searchsorted(begins, begins[at] + _ROWS, "right")) - 1, at + 1)
+        rows = slice(int(begins[at]), int(begins[until]))
+        cell = np.floor(thin.xy[rows] / _CELL_M).astype(np.int64)
+        place = cell[:, 0] * 4_000_003 + cell[:, 1]
+        _, first = np.unique(np.column_stack([thin.session[rows], place]), axis=0, return_index=True)
+        first = np.sort(first)
+        parts.append((first + rows.start, place[first]))
+        at = until
+    firsts, places = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return firsts, places
 
 
 def _mixed(one: Ints, other: Ints) -> Ints:

@@ -61,7 +61,7 @@ def board_texts(
     unit: str,
     settings: Mapping[str, str],
     printed: date,
-    base_url: str = "",
+    url: str = "",
 ) -> BoardTexts:
     """The texts of a board as they are printed, Chinese first.
 
@@ -75,13 +75,8 @@ def board_texts(
     settings : mapping
         title, sources (lines), review_number, built_at, patrol_matters, service_items; each may be missing.
     printed : date
-    base_url : str, optional
-        Where the public map is; the board then leads to the page of the grid.
-
-    Raises
-    ------
-    InputError
-        If `base_url` is no web address.
+    url : str, optional
+        The page of the grid on the public map, to which the board then leads.
     """
     kind = grid.get("kind")
     zh, english = KINDS.get(str(kind), ("" if kind is None else str(kind), ""))
@@ -100,7 +95,7 @@ def board_texts(
         matters=settings.get("patrol_matters", "").strip(),
         services=settings.get("service_items", "").strip(),
         foot=_foot(settings, bool(grid.get("estimated")), printed),
-        url=grid_address(base_url, board.code) if base_url else "",
+        url=url,
     )
 
 
@@ -161,8 +156,8 @@ def _foot(settings: Mapping[str, str], estimated: bool, printed: date) -> tuple[
     return (*lines, "    ".join([*days, f"印制日期 Printed on  {printed.isoformat()}"]))
 
 
-def grid_address(base_url: str, code: str) -> str:
-    """The page of a grid on the public map at `base_url`.
+def grid_address(base_url: str, page: str) -> str:
+    """The address of a page of the public map at `base_url`.
 
     Raises
     ------
@@ -171,9 +166,9 @@ def grid_address(base_url: str, code: str) -> str:
 
     Examples
     --------
-    >>> grid_address("https://grid.example.cn/", "99010100101")
+    >>> grid_address("https://grid.example.cn/", "grids/99010100101")
     'https://grid.example.cn/grids/99010100101'
     """
     if not base_url.startswith(("https://", "http://")):
         raise InputError("this is no web address", found=repr(base_url), wanted="https://…, where the public map is")
-    return f"{base_url.rstrip('/')}/grids/{quote(code)}"
+    return f"{base_url.rstrip('/')}/{quote(page)}"

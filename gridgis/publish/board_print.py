@@ -121,7 +121,7 @@ def print_boards(
     units: Mapping[str, str],
     settings: Mapping[str, str],
     printed: date,
-    base_url: str = "",
+    address: Callable[[str], str] | None = None,
     codes: Iterable[str] | None = None,
 ) -> Iterator[tuple[str, Fit, bytes]]:
     """Set boards one after the other, in the order of the grids: the code, how it was set, the PDF.
@@ -135,8 +135,10 @@ def print_boards(
     sheet : Sheet
         Of the same grids.
     units : mapping of code to name
-    settings, printed, base_url
+    settings, printed
         As of :func:`gridgis.publish.board_pages.board_texts`.
+    address : callable, optional
+        Gives the page of a grid on the public map, of its code.
     codes : iterable of str, optional
         The grids to print; all by default.
     """
@@ -147,7 +149,9 @@ def print_boards(
         if wanted is not None and code not in wanted:
             continue
         unit = units.get(str(grid["parent"]), "")
-        texts = board_texts(boards[code], grid, unit=unit, settings=settings, printed=printed, base_url=base_url)
+        texts = board_texts(
+            boards[code], grid, unit=unit, settings=settings, printed=printed, url=address(code) if address else ""
+        )
         yield code, *printer.set(texts, partial(sheet.around, row))
 
 

@@ -10,24 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import geopandas as gpd
-import numpy as np
 import pandas as pd
-import shapely
 
-from gridgis import crs
 from gridgis.profile import Profile
 from gridgis.publish import rule_words, words
-from gridgis.publish.defect_map import DefectMap, draw_map
 from gridgis.publish.languages import SCRIPT, SCRIPT_HASH
 from gridgis.publish.page_templates import template
+from gridgis.publish.patrol_maps import coverage_map, covered_shares, heat_map, shade_names
 from gridgis.rules import Rule
 
-#: Rows of a list that are written out, holes that are drawn, and how small a hole is left out (m²).
+#: Rows of a list that are written out.
 SHOWN = 300
-HOLES = 600
-HOLE_M2 = 100.0
-#: The marks that part the five shades of covered shares.
-SHADES = (0.2, 0.4, 0.6, 0.8)
 #: What stands before a day's other results in the calendar: the worst, by how much is to be done about it.
 _WORST = ("missed", "undecided", "excused", "kept", "no data")
 
@@ -47,8 +40,8 @@ def compliance_page(
     Parameters
     ----------
     walked : mapping
-        coverage, patrols, rules; and visits, overdue, lights, scores, board_faults and suspicions, where there are
-        such: what :func:`gridgis.patrolled.check_patrols` gives.
+        coverage, patrols, rules; and heat, visits, overdue, lights, scores, board_faults and suspicions, where there
+        are such: what :func:`gridgis.patrolled.check_patrols` gives.
     grids : GeoDataFrame
         code and polygons, in any CRS.
     holes : GeoDataFrame, optional
@@ -83,8 +76,9 @@ def compliance_page(
         summary=_summary(found, profile.rules),
         unchecked=[(*rule_words.rule_name(r), r) for r in profile.rules if r.check == "none"],
         calendar=_calendar(found, names),
-        map=_map(walked["coverage"], grids, holes),
-        shades=_shade_names(),
+        map=coverage_map(walked["coverage"], grids, holes),
+        shades=shade_names(),
+        heat=heat_map(walked.get("heat"), grids),
         grids=_grids(walked["coverage"], holes, profile),
         overdue=_records(walked.get("overdue")),
         visits=_visits(walked.get("visits")),
@@ -160,52 +154,22 @@ def _calendar(rules: pd.DataFrame, names: Mapping[str, str]) -> dict[str, Any]:
                 "missed": counts.count("missed"),
             }
         )
-    return {"days": [(f"{d.day}", d.day_of_week >= 5, f"{d:%Y-%m-%d}") for d in days], "rows": rows}
+    return {
+        "days": [
+            (f"{d.month}/{d.day}" if n == 0 or d.day == 1 else f"{d.day}", d.day_of_week >= 5, f"{d:%Y-%m-%d}")
+            for n, d in enumerate(days)
+        ],
+        "rows": rows,
+    }
 
 
-# --- the map and the grids --------------------------------------------------------------------------------------------
-
-
-def _covered(coverage: pd.DataFrame, holes: gpd.GeoDataFrame | None) -> pd.Series:
-    """The share of each grid's ground that somebody saw in all of the time; without holes its best window's."""
-    ground = coverage.groupby("grid")["ground_m2"].first()
-    if holes is None:
-        return coverage.groupby("grid")["share"].max()
-    unseen = holes.groupby("grid")["area_m2"].sum().reindex(ground.index).fillna(0.0)
-    return (1 - unseen / ground.where(ground > 0)).clip(0.0, 1.0)
-
-
-def _shade(share: Any) -> int:
-    return -1 if pd.isna(share) else int(np.searchsorted(SHADES, float(share), side="right"))
-
-
-def _shade_names() -> list[tuple[int, str]]:
-    edges = (0.0, *SHADES, 1.0)
-    return [(n, f"{edges[n]:.0%}–{edges[n + 1]:.0%}") for n in range(len(edges) - 1)]
-
-
-def _map(coverage: pd.DataFrame, grids: gpd.GeoDataFrame, holes: gpd.GeoDataFrame | None) -> dict[str, Any] | None:
-    metric = crs.metric_crs(grids)
-    shapes = np.array(crs.project(grids.geometry.to_numpy(), crs.require_crs(grids), metric), dtype=object)
-    codes = grids["code"].astype(str).tolist()
-    shown, left = np.empty(0, dtype=object), 0
-    if holes is not None and len(holes):
-        large = holes[holes["area_m2"] >= HOLE_M2].head(HOLES)
-        left = len(holes) - len(large)
-        shown = np.array(crs.project(large.geometry.to_numpy(), crs.require_crs(large), metric), dtype=object)
-    plan: DefectMap | None = draw_map(shapes, codes, None, shown, np.full((len(shown), 2), np.nan))
-    if plan is None:
-        return None
-    share = _covered(coverage, holes)
-    inside = shapely.area(shown).sum() if len(shown) else 0.0
-    shades = {code: _shade(share.get(code, np.nan)) for code, _ in plan.grids}
-    return {"plan": plan, "shades": shades, "share": share.to_dict(), "left": left, "holes": len(shown), "area": inside}
+# --- the grids --------------------------------------------------------------------------------------------------------
 
 
 def _grids(coverage: pd.DataFrame, holes: gpd.GeoDataFrame | None, profile: Profile) -> list[dict[str, Any]]:
     length = (coverage["to"] - coverage["from"]).dt.days + 1
     daily, longest = coverage[length == 1], int(length.max())
-    whole, mark = _covered(coverage, holes), profile.parameters.full_share
+    whole, mark = covered_shares(coverage, holes), profile.parameters.full_share
     largest = pd.Series(dtype=float) if holes is None else holes.groupby("grid")["area_m2"].max()
     rows = []
     for code in sorted(set(coverage["grid"])):

@@ -13,7 +13,7 @@ import pandas as pd
 
 from gridgis.errors import InputError
 from gridgis.profile import Profile
-from gridgis.publish.rule_words import SIGNS, rule_mark, rule_name
+from gridgis.publish.rule_words import SIGNS, rule_mark, rule_name, unit_words
 from gridgis.publish.words import RESULTS
 
 #: Fonts with Chinese letters, the first that is found is used.
@@ -24,7 +24,8 @@ CHINESE_FONTS = (
 _COLOURS = {"kept": "#cfe3f2", "missed": "#b3400c", "excused": "#dfe4e8", "undecided": "#e0d2f0", "no data": "#ffffff"}
 _INK = {"kept": "#0b5a8f", "missed": "#ffffff", "excused": "#47525d", "undecided": "#6b3fa0", "no data": "#8a949e"}
 _WORST = ("missed", "undecided", "excused", "kept", "no data")
-_BLUE, _ORANGE = "#1c5f94", "#b3400c"
+_BLUE = "#1c5f94"
+_BARS = {"missed": "#b3400c", "excused": "#5f6b76", "undecided": "#6b3fa0", "no data": "#a9b2ba"}
 
 
 def plot_calendar(rules: pd.DataFrame, ax: Any = None) -> Any:
@@ -104,10 +105,13 @@ def plot_coverage(coverage: pd.DataFrame, mark: float | None = None, ax: Any = N
         named = place < 8
         colour = _SERIES[place] if named else "#c3cad1"
         ax.plot(own["to"], 100 * own["share"], styles[place % 4] if named else "-", color=colour,
-                lw=1.8 if named else 0.8, marker="o", ms=3, label=code if named else None)  # fmt: skip
+                lw=1.8 if named else 0.8, marker="o", ms=3,
+                label=code if named else say("其余网格", "other grids") if place == 8 else None)  # fmt: skip
     limit = coverage.attrs.get("parameters", {}).get("full_share") if mark is None else mark
     if limit is not None:
-        ax.axhline(100 * limit, color="#333333", ls=(0, (5, 3)), lw=1)
+        ax.axhline(
+            100 * limit, color="#333333", ls=(0, (5, 3)), lw=1, label=say("全覆盖", "whole") + f" {100 * limit:g} %"
+        )
     days = int(length.max())
     ax.set(ylim=(0, 102), ylabel=say("覆盖率 %", "share %"))
     ax.set_title(
@@ -115,7 +119,9 @@ def plot_coverage(coverage: pd.DataFrame, mark: float | None = None, ax: Any = N
         if days > 1
         else say("每日巡查覆盖", "Patrol coverage, day by day")
     )
-    ax.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.set_xlabel(say("每段的末日", "last day of the window") if days > 1 else "")
+    lines = [line for line in reversed(ax.get_lines()) if not line.get_label().startswith("_")]
+    ax.legend(handles=lines, fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     _date_axis(ax)
     return ax
 
@@ -157,23 +163,22 @@ def plot_minimum(rules: pd.DataFrame, profile: Profile, rule: str, ax: Any = Non
     for n, begin in enumerate(times):
         at = own[own["from"] == begin]
         x = np.array([names.index(w) for w in whose[at.index]]) + (n - (len(times) - 1) / 2) * width
-        missed = (at["result"] == "missed").to_numpy()
-        bars = ax.bar(x, at["value"], width * 0.92, color=np.where(missed, _ORANGE, _BLUE), edgecolor="white", lw=0.3)
-        for bar, bad in zip(bars, missed, strict=True):
-            bar.set_hatch("///" if bad else "")
-            if bad:
-                top = bar.get_height()
-                ax.text(
-                    bar.get_x() + bar.get_width() / 2, top, SIGNS["missed"], color=_ORANGE, ha="center", va="bottom"
-                )
+        colours = [_BARS.get(result, _BLUE) for result in at["result"]]
+        bars = ax.bar(x, at["value"], width * 0.92, color=colours, edgecolor="white", lw=0.3)
+        for bar, result, colour in zip(bars, at["result"], colours, strict=True):
+            bar.set_hatch("///" if result == "missed" else "")
+            if result != "kept":
+                middle, top = bar.get_x() + bar.get_width() / 2, bar.get_height()
+                ax.text(middle, top, SIGNS[result], color=colour, ha="center", va="bottom")
     if isinstance(wanted.value, float | int) and wanted.metric != "patrol_coverage":
         ax.axhline(wanted.value, color="#333333", ls=(0, (5, 3)), lw=1)
     ax.set_xticks(range(len(names)), names, rotation=90 if len(names) > 10 else 0, fontsize=8)
     zh, en = (f"{a} · {b}" for a, b in zip(rule_name(wanted), rule_mark(wanted), strict=True))
     ax.set_title(say(f"{rule} {zh}\n", en), fontsize=11)
-    ax.set_ylabel(wanted.unit.partition(" (")[0])
-    spans = say("每人从左到右：各时段；橙色斜纹为未达标", "left to right the times; orange hatched: missed")
-    ax.set_xlabel(spans, fontsize=8)
+    ax.set_ylabel(say(*unit_words(wanted.unit)))
+    signs = "    ".join(f"{SIGNS[r]} {say(*RESULTS[r])}" for r in _WORST if r != "kept" and (own["result"] == r).any())
+    order = say("每人从左到右：各时段", "left to right the times") if len(times) > 1 else ""
+    ax.set_xlabel("\n".join(filter(None, (order, signs))), fontsize=9)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     return ax

@@ -141,6 +141,15 @@ BOARD_FAULTS: Words = {
     "unchecked": ("无检查日期", "never checked"),
     "placeless": ("无位置", "no place"),
 }
+BOARD_FIELDS: Words = {
+    "name": ("网格名称", "grid name"), "code": ("网格编码", "grid code"), "extent": ("范围图", "extent map"),
+    "bounds_text": ("四至", "bounds text"), "staff": ("人员", "staff"), "role": ("职务", "roles"),
+    "photo": ("照片", "photos"), "phone": ("人员电话", "phones of staff"), "duties": ("职责", "duties"),
+    "hours": ("接待时间", "reception hours"), "community_phone": ("社区电话", "community phone"),
+    "supervision_phone": ("监督电话", "supervision phone"),
+}  # fmt: skip
+#: What suspicions are measured in; m and min stand for themselves.
+MEASURES: Words = {"share of fixes": ("（占点数）", "of the fixes"), "fixes": ("个点", "fixes")}
 CONFIRMED: Words = {
     "yes": ("轨迹相符", "yes"),
     "no": ("轨迹不符", "no"),
@@ -161,6 +170,8 @@ _UNITS = {
     "neighbourhood committee": "个居委", "四至 + archive per grid": "份四至",
     "of full_share": "倍 full_share（全覆盖）", "% linked": "%", "% of buildings": "%", "% of households": "%",
 }  # fmt: skip
+#: Units that end with s where there is more than one.
+_COUNTED = {"visit", "call", "patrol", "round", "hour", "person", "household", "grid", "board", "level", "item", "type"}
 _OPS = {">=": "≥", "<=": "≤", "==": "=", "approx": "约 ≈", "between": "", "exists": "有 ≥", "in": "∈"}
 
 #: What reasons say, in Chinese; groups stand where they stood.
@@ -267,13 +278,26 @@ def rule_name(rule: Rule) -> tuple[str, str]:
 
 
 def rule_mark(rule: Rule) -> tuple[str, str]:
-    """What is wanted, as "每周 ≥ 12 小时"; the text of the scheme where the machine does not check it."""
+    """What is wanted, as "每周 ≥ 12 小时" and "≥ 12 hours a week"; the scheme's text where no machine checks it."""
     value = "–".join(f"{v:g}" for v in rule.value) if isinstance(rule.value, tuple) else _plain(rule.value)
-    unit = re.split(r" \(| at |, ", rule.unit)[0]
+    zh_unit, unit = unit_words(rule.unit)
     zh, en = pair(PERIODS, rule.period)
-    chinese = f"{zh or ''} {_OPS[rule.op]} {value} {_UNITS.get(unit, unit)}"
-    english = f"{_OPS[rule.op].replace('约 ', '').replace('有 ', '')} {value} {unit} {en or zh}"
+    chinese = f"{zh or ''} {_OPS[rule.op]} {value} {zh_unit}"
+    many = "s" if value != "1" and unit in _COUNTED else ""
+    english = f"{_OPS[rule.op].replace('约 ', '').replace('有 ', '')} {value} {unit}{many} {en or zh}"
     return " ".join(chinese.split()), " ".join(english.split())
+
+
+def unit_words(unit: str) -> tuple[str, str]:
+    """The unit of a rule in Chinese and English, without what stands in brackets.
+
+    Examples
+    --------
+    >>> unit_words("hour")
+    ('小时', 'hour')
+    """
+    english = re.split(r" \(| at |, ", unit)[0]
+    return _UNITS.get(english, english), english
 
 
 def _plain(value: Any) -> str:
@@ -286,6 +310,20 @@ _OF_SCORES = {
     "community rating": "社区评分", "without track": "个无轨迹日", "unqualified": "件不合格", "false": "件虚假",
     "rejected": "件退回", "grades": "事项等级", "visits": "走访", " (of ": "（满分 ",
 }  # fmt: skip
+
+
+def board_words(fault: str, detail: str) -> tuple[str, str]:
+    """What is wrong with a board in detail, in Chinese and English.
+
+    Examples
+    --------
+    >>> board_words("incomplete", "phone, hours")
+    ('缺人员电话、接待时间', 'lacks phones of staff, reception hours')
+    """
+    if fault != "incomplete":
+        return reason_words(detail)
+    fields = [pair(BOARD_FIELDS, field) for field in detail.split(", ")]
+    return "缺" + "、".join(zh or en for zh, en in fields), "lacks " + ", ".join(en or zh for zh, en in fields)
 
 
 def score_words(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 
@@ -181,15 +182,12 @@ class Keeper:
         }
         clean = clean_tracks(pd.concat(around, ignore_index=True), self._parameters)
         before = self._painted_for(touched)
-        day_of = clean["date"].dt.date
         made: dict[str, dict[date, tuple[int, Packed]]] = {staff: {} for staff in wanted}
-        meant = [
-            None if pd.isna(day) else self._plan(day, before.get((staff, day)))
-            for staff, day in zip(clean["staff"], day_of, strict=True)
-        ]
-        plan_of = pd.Series(meant, index=clean.index, dtype=object)
-        for number in sorted(set(plan_of.dropna())):
-            part = clean[(plan_of == number).to_numpy()]
+        plan_of = np.zeros(len(clean), dtype=np.int64)  # 0: of no day, or of one that has no plan
+        for (staff, day), rows in clean.groupby(["staff", "date"], sort=False).indices.items():
+            plan_of[rows] = self._plan(day.date(), before.get((str(staff), day.date()))) or 0
+        for number in np.unique(plan_of[plan_of > 0]).tolist():
+            part = clean[plan_of == number]
             part.attrs = clean.attrs
             for staff, day, ready in pack(paint(part, self._of_plan(number)[0], self._parameters)):
                 made[staff][day] = number, ready

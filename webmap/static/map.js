@@ -11,6 +11,7 @@
     const words = JSON.parse(byId("content").dataset.words);
     const state = { map, addresses, words, grids: new Map(), names: [], chosen: null, from: null, spot: null };
     document.documentElement.classList.add("script");
+    state.desk = openDesk(state);
     dressMap(state);
     state.loaded = loadGrids(state);
     state.loaded.then(() => loadContext(state));
@@ -59,6 +60,31 @@
     map.getContainer().style.setProperty("--street", growth.toFixed(2));
   }
 
+  // Who answers questions: the server; in a published folder, where there is none, the script that lies beside this one.
+  function openDesk(state) {
+    const told = byId("content").dataset.answers;
+    if (!told) {
+      const asks = (what) => (values) => post(state.addresses[what], values);
+      return { where: asks("where"), find: asks("find"), suggest: asks("suggest") };
+    }
+    state.frozen = true;
+    return window.gridgisAnswers.desk(JSON.parse(told), {
+      loaded: async () => {
+        await state.loaded;
+        if (!state.features) throw new Error(state.words.failed);
+        return state.features;
+      },
+      read: () => get(state.addresses.places).catch(() => { throw new Error(state.words.failed); }),
+      link: (code) => linkTo(code).getAttribute("href"),
+      listed: (text) => {
+        const asked = wordsOf(text);
+        const items = [...document.querySelectorAll("#list li[data-search]")];
+        const fitting = items.filter((item) => asked.length && asked.every((word) => item.dataset.search.includes(word)));
+        return fitting.map((item) => item.querySelector("a").dataset.code);
+      },
+    });
+  }
+
   // The address of an answer in the language of this page.
   function inLanguage(address) {
     const mark = address.includes("?") ? "&" : "?";
@@ -80,6 +106,7 @@
       say(state.words.failed);
       return;
     }
+    state.features = data.features;
     const { map, renderers } = state;
     L.geoJSON(data, {
       pane: "border", interactive: false, renderer: renderers.border,
@@ -289,7 +316,7 @@
     if (!page) return;
     let board;
     try {
-      board = await get(inLanguage(page));
+      board = await get(state.frozen ? page.replace(/\.html$/, ".json") : inLanguage(page));
     } catch (error) {
       say(state.words.board_failed, [{ url: page, name: code }]);
       return;
@@ -427,6 +454,8 @@
     });
   }
 
+  const wordsOf = (text) => text.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+
   function startSearch(state) {
     const field = byId("search");
     const items = [...document.querySelectorAll("#list li[data-search]")];
@@ -434,7 +463,7 @@
     const total = items.length;
     // Where nothing in the list fits but an address does, the list stays whole.
     const filter = (keep) => {
-      const asked = keep ? [] : field.value.normalize("NFKC").toLowerCase().split(/\s+/).filter(Boolean);
+      const asked = keep ? [] : wordsOf(field.value);
       let count = 0;
       for (const item of items) {
         item.hidden = !asked.every((word) => item.dataset.search.includes(word));
@@ -506,7 +535,7 @@
       timer = setTimeout(async () => {
         let found;
         try {
-          found = await post(state.addresses.suggest, { q: text });
+          found = await state.desk.suggest({ q: text });
         } catch (error) {
           found = [];  // the list of grids still filters, and Enter still asks
         }
@@ -552,14 +581,14 @@
 
   // The answer to a question; null if there is none (and why is said), or if another question was put since.
   // Asked by POST: what is typed, and a position, stand in no address and no history.
-  async function question(address, values) {
+  async function question(asking) {
     const mine = questions += 1;
     const box = byId("answer");
     box.setAttribute("aria-busy", "true");
     let answer = null;
     let fault = "";
     try {
-      answer = await post(address, values);
+      answer = await asking;
     } catch (error) {
       fault = error.message;
     }
@@ -570,7 +599,7 @@
   }
 
   async function findText(state, text) {
-    const answer = await question(state.addresses.find, { q: text });
+    const answer = await question(state.desk.find({ q: text }));
     if (!answer) return;
     const one = answer.grids.length === 1;
     say(answer.said, one ? [] : answer.grids, answer.grids.length > 0);
@@ -609,7 +638,7 @@
     const form = byId("where-form");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      ask(state, new FormData(form));
+      ask(state, Object.fromEntries(new FormData(form)));
     });
     // A pair that was copied as one ("116.32, 40.00") is parted.
     form.elements.lon.addEventListener("input", () => {
@@ -621,16 +650,13 @@
     locate.addEventListener("click", () => {
       say(state.words.locating);
       navigator.geolocation.getCurrentPosition((found) => {
-        const data = new FormData();
-        data.set("lon", found.coords.longitude);
-        data.set("lat", found.coords.latitude);
-        ask(state, data);
+        ask(state, { lon: String(found.coords.longitude), lat: String(found.coords.latitude) });
       }, () => say(state.words.no_position), { enableHighAccuracy: true, timeout: 15000 });
     });
   }
 
-  async function ask(state, data) {
-    const answer = await question(state.addresses.where, data);
+  async function ask(state, values) {
+    const answer = await question(state.desk.where(values));
     if (!answer) return;
     showSpot(state, [answer.lat, answer.lon]);
     say(answer.said, answer.grids.length > 1 ? answer.grids : [], answer.grids.length > 0);
