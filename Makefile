@@ -1,5 +1,5 @@
 # make demo   the sample place, end to end, and its map in the browser; needs python3 (3.11 or newer), python3-venv and make
-# make test   everything: linters, types, import floors, the whole suite (installs Chromium, a CJK font and PostGIS with apt)
+# make test   everything: linters, types, import floors, the whole suite (installs Chromium, a CJK font, pango and PostGIS with apt)
 # make soak   kill -9 at 50 random moments of load, publish, migrate and backup, on both databases; of the server; full disks
 # make docs   the pages of docs/ as a site in site/
 PYTHON ?= python3
@@ -22,7 +22,7 @@ $(VENV)/.demo: setup.cfg pyproject.toml
 
 $(VENV)/.develop: $(VENV)/.demo
 	@echo "gridgis: installing the test tools ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,postgis,scale,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,postgis,print,scale,test]'
 	@touch $@
 
 install: $(VENV)/.develop
@@ -31,7 +31,7 @@ demo: $(VENV)/.demo
 	@echo "gridgis: making the sample, running every step, opening the map (Ctrl-C stops it) ..."
 	@$(BIN)/gridgis demo $(DEMO_DIR) --port $(PORT)
 
-# Chromium and a CJK font for the browser tests, PostgreSQL with PostGIS for those of the store.
+# Chromium and a CJK font for the browser tests, PostgreSQL with PostGIS for those of the store, pango for printed boards.
 system:
 	@sh tests/install_system_packages.sh
 
@@ -48,7 +48,7 @@ test: system install lint
 # The peers that are measured beside ours.
 $(VENV)/.bench: $(VENV)/.develop
 	@echo "gridgis: installing the peers of the benchmarks ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,postgis,scale,test,bench]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fast,postgis,print,scale,test,bench]'
 	@touch $@
 
 bench: $(VENV)/.bench

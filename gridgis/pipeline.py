@@ -276,6 +276,8 @@ def _save_store(
         "supervision_phone": str(project.publish.get("supervision_phone", "")),
         "community_phone": str(project.publish.get("community_phone", "")),
         "sources": "\n".join(_sources(project)),
+        "patrol_matters": _lines(project.publish.get("patrol_matters", "")),
+        "service_items": _lines(project.publish.get("service_items", "")),
         "review_number": str(project.publish.get("review_number", "")),
         "households_note": "\n".join(_estimate_note(everything)),
         "notes": "\n".join(notes),
@@ -351,6 +353,11 @@ def _estimate_note(everything: Frames) -> list[str]:
         f"{total} 户中有 {guessed} 户为按楼栋面积和层数的估算，并非入户统计。 "
         f"{guessed} of {total} households are estimated from the size of buildings; nobody counted them."
     ]
+
+
+def _lines(value: object) -> str:
+    """One text, or a list of lines."""
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _sources(project: Project) -> list[str]:

@@ -55,7 +55,14 @@ class Project:
             "project": {"name", "title", "profile", "store", "out"},
             "inputs": {*INPUTS, "osm", "tracks"},
             "datum": {*INPUTS, "tracks"},
-            "publish": {"supervision_phone", "community_phone", "sources", "review_number"},
+            "publish": {
+                "supervision_phone",
+                "community_phone",
+                "sources",
+                "review_number",
+                "patrol_matters",
+                "service_items",
+            },
         }
         _check_keys(data, known, path)
         head, folder = data.get("project", {}), path.parent

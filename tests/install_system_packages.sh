@@ -1,6 +1,7 @@
 #!/bin/sh
-# Installs what the tests need from Debian: Chromium for the browser tests, a CJK font for its screenshots, and
-# PostgreSQL with PostGIS, of which the tests start a throw-away server by themselves.
+# Installs what the tests need from Debian: Chromium for the browser tests, a CJK font for its screenshots and for
+# printed boards, pango that sets those, and PostgreSQL with PostGIS, of which the tests start a throw-away server by
+# themselves.
 # As root or by sudo; where neither is possible it names the packages and stops.
 set -eu
 
@@ -9,6 +10,8 @@ command -v chromium >/dev/null 2>&1 || packages="$packages chromium"
 [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || packages="$packages fonts-noto-cjk"
 ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 ||
     packages="$packages postgresql-15 postgresql-15-postgis-3"
+ls /usr/lib/*/libpangoft2-1.0.so.0 >/dev/null 2>&1 || packages="$packages libpango-1.0-0 libpangoft2-1.0-0"
+ls /usr/lib/*/libharfbuzz-subset.so.0 >/dev/null 2>&1 || packages="$packages libharfbuzz-subset0"
 [ -n "$packages" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then

@@ -224,7 +224,7 @@ def test_a_store_in_a_database_gives_the_same_bytes(folder: Path, postgres: Serv
 
 
 def test_people_are_those_of_the_day(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Published, "now", lambda self: datetime(2024, 5, 6, 23, 0))
+    monkeypatch.setattr("gridgis.shown.now_at", lambda parameters: datetime(2024, 5, 6, 23, 0))
     page = (freeze(str(store), tmp_path / "old").folder / f"grids/{FIRST}.html").read_text("utf-8")
     assert "人员和电话为" in page and "2024年5月6日" in page
     assert "沈若溪" not in page and "目前无人任职" in page, "posted since 2025"

@@ -39,12 +39,12 @@ from gridgis import crs
 from gridgis.errors import GridgisError, InputError, NotFoundError, PlanError, StoreError
 from gridgis.plan.partition import Plan
 from gridgis.project import Project
+from gridgis.publish.extent import label_places, tails
 from gridgis.store import open_store
 from gridgis.store.audit import LOOKED
 from gridgis.store.plans import Plans
 from webmap import CONTENT_SECURITY_POLICY, create_app, finding, language, layers
 from webmap.errors import status_of
-from webmap.extent import label_places
 from webmap.published import Published, Shelf
 
 FIRST, NOBODY, NO_PHONE, NO_HOURS = "99010100101", "99010100204", "99010100104", "99010100201"
@@ -171,7 +171,7 @@ def test_the_map_shows_the_plan_that_holds_today(tmp_path: Path, monkeypatch: py
         before = shelf.current()
         assert shelf.current() is before
         later = datetime.combine(today + timedelta(days=1), time(8))
-        monkeypatch.setattr(Published, "now", lambda self: later)
+        monkeypatch.setattr("gridgis.shown.now_at", lambda parameters: later)
         assert set(shelf.current().grids["name"]) == {"明"}
         after = shelf.current()
         assert shelf.current() is after
@@ -958,7 +958,7 @@ def test_siblings_are_told_apart_by_what_differs() -> None:
     names = ["Elm Street 11", "Elm Street 12", None, "一网格"]
     frame = gpd.GeoDataFrame({"name": names, "parent": ["a", "a", None, "b"], "code": ["a11", "a12", "LONGCODE", "b1"]})
     assert layers.shorts(frame) == ["11", "12", "", "一网格"]
-    assert layers.tails(frame) == ["11", "12", "CODE", "1"]
+    assert tails(frame) == ["11", "12", "CODE", "1"]
 
 
 # --- languages --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Any
 
@@ -11,6 +10,9 @@ from flask import Response, g, request, url_for
 from flask_babel import get_locale, lazy_gettext
 from markupsafe import Markup
 
+from gridgis.publish.extent import HAN
+from gridgis.publish.page_templates import whole
+
 LANGUAGES = ("zh", "en")
 #: What each language is called in itself, and its tag in ``<html lang>``.
 NAMES = {"zh": "中文", "en": "English"}
@@ -18,9 +20,6 @@ TAGS = {"zh": "zh-Hans", "en": "en"}
 SETTINGS = {"BABEL_DEFAULT_LOCALE": "zh"}
 _COOKIE = "lang"
 _YEAR = 31_536_000
-#: A Chinese character.
-HAN = re.compile(r"[\u3400-\u9fff]")
-_RANGE = re.compile(r"(\d{1,2}[:：]\d{2}\s*[-‐-―−~～〜]\s*\d{1,2}[:：]\d{2})")
 
 ROLES = {
     "grid head": lazy_gettext("Grid head"),
@@ -95,20 +94,6 @@ def remember(response: Response) -> Response:
     if response.mimetype in ("text/html", "application/json", "application/problem+json"):
         response.vary.update(("Accept-Language", "Cookie", "Accept"))
     return response
-
-
-def whole(text: str) -> Markup:
-    """`text` with each time range kept in one line: 8:30–11:30 does not break at its dash.
-
-    Examples
-    --------
-    >>> whole("每日 8:30–11:30 <b>")
-    Markup('每日 <span class="nowrap">8:30–11:30</span> &lt;b&gt;')
-    """
-    parts = _RANGE.split(text)
-    return Markup("").join(
-        Markup('<span class="nowrap">{}</span>').format(p) if i % 2 else p for i, p in enumerate(parts)
-    )
 
 
 def spoken(text: object) -> Markup:

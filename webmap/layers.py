@@ -23,8 +23,8 @@ from folium.template import Template
 from gridgis import crs
 from gridgis.errors import InputError
 from gridgis.publish import features
+from gridgis.publish.extent import label_places, line_names, tails, turned
 from gridgis.schema import BARRIER_CLASSES
-from webmap.extent import label_places, line_names, turned
 
 #: Decimals of degrees: 7 for grids (as published), 6 (0.1 m) for what is drawn around them.
 _DECIMALS, _CONTEXT_DECIMALS = 7, 6
@@ -200,22 +200,6 @@ def _beginning(names: Sequence[str]) -> str:
     """The longest beginning that all names share."""
     first, last = min(names), max(names)
     return first[: next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]
-
-
-def tails(grids: gpd.GeoDataFrame) -> list[str]:
-    """The end of each code: without the parent's code, four characters at most.
-
-    Examples
-    --------
-    >>> import geopandas as gpd
-    >>> tails(gpd.GeoDataFrame({"code": ["11010801407", "X-3"], "parent": ["110108014", None]}))
-    ['07', 'X-3']
-    """
-    out = []
-    for code, parent in zip(grids["code"], grids["parent"], strict=True):
-        own = code[len(parent) :] if isinstance(parent, str) and code.startswith(parent) else code
-        out.append((own or code)[-4:])
-    return out
 
 
 def context_layer(barriers: gpd.GeoDataFrame, water: gpd.GeoDataFrame, buildings: gpd.GeoDataFrame) -> bytes:

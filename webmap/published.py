@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from zoneinfo import ZoneInfo
 
-import geopandas as gpd
-import numpy as np
-import pandas as pd
 import pyproj
 import shapely
 
 from gridgis import crs
 from gridgis.errors import NotFoundError, StoreError
 from gridgis.locate import GridLocator
-from gridgis.profile import Parameters
-from gridgis.publish import features
-from gridgis.publish.boards import Board, make_board
+from gridgis.publish.boards import Board
+from gridgis.publish.extent import Sheet
 from gridgis.schema import BARRIER_CLASSES
+from gridgis.shown import show_store
 from gridgis.store import Store, open_store
 from gridgis.store.engines import place_of
 from gridgis.store.plans import Plans, Version
 from webmap import layers
-from webmap.extent import Sheet
 from webmap.finding import Finder
 
 #: A point so near to a border is told of both sides, metres: coordinates are rarely better.
@@ -60,31 +53,15 @@ class Published:
 
     def __init__(self, store: Store, plan: Version | None = None) -> None:
         self.revision = store.revision()
-        self.settings: Mapping[str, str] = store.settings()
-        kept = json.loads(self.settings.get("parameters") or "{}")
-        self.parameters = Parameters(**{k: v for k, v in kept.items() if k in Parameters().as_dict()})
+        shown = self._shown = show_store(store, plan)
+        self.settings, self.parameters = shown.settings, shown.parameters
         #: The day by the clocks of the place; the plan that is shown (None: the store has none).
-        self.day = self.now().date()
+        self.day, self.plan = shown.day, shown.plan
         self.of_another_day = plan is not None
-        self.plan = plan or Plans(store).at(self.day)
-        grids = store.load("grid") if self.plan is None else Plans(store).load(self.plan.id)[0].grids
-        if len(grids) == 0:
-            raise StoreError("the store holds no grids", source=store.name, remedy="Run gridgis build first.")
-        # Sorted by code, so that the lowest code wins a border.
-        ordered = grids.sort_values("code", ignore_index=True)
-        public = features.public_grids(ordered, small_count=self.parameters.small_count)
-        # Where six colours do not do, the style sheet's six begin anew.
-        self.grids: gpd.GeoDataFrame = public.assign(colour=public["colour"] % features.COLOURS)
+        self.grids, self.units = shown.grids, shown.units
+        self.barriers, self.water, self.buildings = shown.barriers, shown.water, shown.buildings
         self.rows = {str(code): row for row, code in enumerate(self.grids["code"])}
-        self.units = _names(store.load("unit"))
-        self.barriers = features.context(_places(store, "barrier"), "barrier")
-        self.water = features.context(_places(store, "water"), "water")
-        buildings = _places(store, "building")
-        self.buildings = features.context(buildings, "building")
-        self.finder = Finder(self.grids, buildings, _places(store, "compound"))
-        shown = slice(0, 0) if self.of_another_day else slice(None)
-        self._staff = store.load("staff").iloc[shown]
-        self._postings = store.load("posting").iloc[shown]
+        self.finder = Finder(self.grids, shown.places["building"], shown.places["compound"])
         self._locator = GridLocator(self.grids)
         self._boards: tuple[date, dict[str, Board]] | None = None
 
@@ -101,7 +78,7 @@ class Published:
     @cached_property
     def sheet(self) -> Sheet:
         """The same, ready to be drawn by the server."""
-        return Sheet(self.grids, layers.tails(self.grids), self.barriers, self.water, self.buildings)
+        return self._shown.sheet()
 
     @cached_property
     def legend(self) -> tuple[str, ...]:
@@ -163,34 +140,15 @@ class Published:
 
     def now(self) -> datetime:
         """The time at the place, as its clocks show it."""
-        return datetime.now(self._zone).replace(tzinfo=None)
+        return self._shown.now()
 
     def boards(self) -> dict[str, Board]:
         """The board of each grid as of today, by code."""
         today = self.now().date()
         kept = self._boards
         if kept is None or kept[0] != today:
-            self._boards = kept = (today, self._make_boards(today))
+            self._boards = kept = (today, self._shown.boards(today))
         return kept[1]
-
-    @cached_property
-    def _zone(self) -> ZoneInfo:
-        """The time zone of the build's profile."""
-        return ZoneInfo(self.parameters.timezone)
-
-    def _make_boards(self, today: date) -> dict[str, Board]:
-        required = tuple(self.settings.get("board_required", "").split())
-        of_grid = dict(tuple(self._postings.groupby("grid", sort=False))) if len(self._postings) else {}
-        nobody = self._postings.iloc[:0]
-        plain = self.grids.drop(columns=self.grids.geometry.name).to_dict("records")
-        made = {}
-        for grid in plain:
-            postings = of_grid.get(grid["code"], nobody)
-            staff = self._staff[self._staff["id"].isin(postings["staff"])]
-            made[str(grid["code"])] = make_board(
-                grid, staff, postings, settings=self.settings, required=required, on=today
-            )
-        return made
 
 
 #: So many plans of other days are kept ready.
@@ -271,16 +229,3 @@ class Shelf:
         except OSError as error:
             raise StoreError("there is no such store", source=self._place.name) from error
         return status.st_dev, status.st_ino
-
-
-def _places(store: Store, table: str) -> gpd.GeoDataFrame:
-    """A table with geometry, without the rows that have none."""
-    frame = store.load(table)
-    if not isinstance(frame, gpd.GeoDataFrame):
-        frame = gpd.GeoDataFrame(frame, geometry=np.full(len(frame), None), crs=crs.WGS84)
-    there = frame.geometry.notna() & ~frame.geometry.is_empty
-    return frame[there.to_numpy()].reset_index(drop=True)
-
-
-def _names(units: pd.DataFrame) -> dict[str, str]:
-    return {str(c): str(n) for c, n in zip(units["code"], units["name"], strict=True) if isinstance(n, str) and n}

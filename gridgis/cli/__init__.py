@@ -35,6 +35,7 @@ _COMMANDS = {
     "assign": "房屋、楼栋、人员落格。Put houses, buildings and persons in their grids.",
     "chain": "人房户格链条。The chain person, house, building, grid.",
     "patrol": "巡查覆盖与达标。Patrol coverage and the rules kept or missed.",
+    "boards": "印制公示牌 PDF。Boards as PDF, to be printed.",
     "export": "从库中导出图层。Write a layer of a store to a file.",
     "store": "库：建立、检查、升级、备份、恢复。Make, check, back up, restore and copy a store.",
     "user": "库的用户：添加、列出、角色、口令、停用。Users of a store: their roles and passwords.",

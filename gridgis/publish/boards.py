@@ -116,6 +116,37 @@ def make_board(
     return Board(**fields, staff=people, **phones, missing=missing)
 
 
+def make_boards(
+    grids: pd.DataFrame,
+    staff: pd.DataFrame,
+    postings: pd.DataFrame,
+    *,
+    settings: Mapping[str, str],
+    required: Sequence[str] = (),
+    on: date,
+) -> dict[str, Board]:
+    """The board of each of many grids, by code, in their order; see :func:`make_board`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from datetime import date
+    >>> nobody = pd.DataFrame({"staff": [], "grid": [], "role": []})
+    >>> grids = pd.DataFrame({"code": ["G1", "G2"], "name": ["一网格", "二网格"]})
+    >>> list(make_boards(grids, pd.DataFrame({"id": []}), nobody, settings={}, on=date(2026, 3, 2)))
+    ['G1', 'G2']
+    """
+    of_grid = dict(tuple(postings.groupby("grid", sort=False))) if len(postings) else {}
+    nobody = postings.iloc[:0]
+    plain = grids.drop(columns="geometry", errors="ignore").to_dict("records")
+    made = {}
+    for grid in plain:
+        held = of_grid.get(grid["code"], nobody)
+        known = staff[staff["id"].isin(held["staff"])]
+        made[str(grid["code"])] = make_board(grid, known, held, settings=settings, required=required, on=on)
+    return made
+
+
 def _on_duty(code: str, staff: pd.DataFrame, postings: pd.DataFrame, on: date) -> tuple[BoardStaff, ...]:
     held = postings[(postings["grid"].astype(object) == code).to_numpy(dtype=bool)]
     day = pd.Timestamp(on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date
 from importlib.resources import files
@@ -10,6 +11,9 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
+
+_RANGE = re.compile(r"(\d{1,2}[:：]\d{2}\s*[-‐-―−~～〜]\s*\d{1,2}[:：]\d{2})")
 
 
 def template(name: str, words: Mapping[str, Any] | None = None, **filters: Callable[..., Any]) -> jinja2.Template:
@@ -22,12 +26,12 @@ def template(name: str, words: Mapping[str, Any] | None = None, **filters: Calla
     words : mapping, optional
         What the template knows by name beside what it is given.
     **filters : callable
-        Filters of this page beside ``figure``, ``percent`` and ``day``.
+        Filters of this page beside ``figure``, ``percent``, ``day`` and ``whole``.
     """
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters.update(figure=figure, percent=percent, day=day, **filters)
+    environment.filters.update(figure=figure, percent=percent, day=day, whole=whole, **filters)
     environment.globals.update(words or {})
     return environment.from_string((files("gridgis.publish") / name).read_text("utf-8"))
 
@@ -74,3 +78,17 @@ def day(value: Any) -> str:
     if value is None or pd.isna(value):
         return "–"
     return value.strftime("%Y-%m-%d") if isinstance(value, date | pd.Timestamp) else str(value)
+
+
+def whole(text: str) -> Markup:
+    """`text` with each time range kept in one line: 8:30–11:30 does not break at its dash.
+
+    Examples
+    --------
+    >>> whole("每日 8:30–11:30 <b>")
+    Markup('每日 <span class="nowrap">8:30–11:30</span> &lt;b&gt;')
+    """
+    parts = _RANGE.split(text)
+    return Markup("").join(
+        Markup('<span class="nowrap">{}</span>').format(p) if i % 2 else p for i, p in enumerate(parts)
+    )

@@ -1,10 +1,11 @@
-"""Maps that the server draws: the extent of one grid on its board, and all grids where no script runs.
+"""Maps as drawings: the extent of one grid on its board, and all grids where no script runs.
 
-Drawn in the metric CRS of the place, given to the templates as SVG path data; colours are the style sheet's.
+Drawn in the metric CRS of the place, given to the templates as SVG path data; colours are the template's.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from gridgis import crs
 from gridgis.schema import BARRIER_CLASSES
-from webmap.language import HAN
 
 Geometries = NDArray[Any]
 
-#: Size of a drawing, in units of its view box.
+#: A Chinese character.
+HAN = re.compile(r"[\u3400-\u9fff]")
+
+#: Size of a drawing, in units of its view box, where nothing else is asked for.
 WIDTH, HEIGHT = 480.0, 340.0
 #: Sizes of the names on it, as in the style sheet.
 NAME_SIZE, TITLE_SIZE = 12.5, 17.0
@@ -30,6 +33,10 @@ NAME_SIZE, TITLE_SIZE = 12.5, 17.0
 _MARGIN, _LEAST_M = 0.22, 160.0
 #: Names along a line: one for each so many metres, turned as the line runs over so many metres around it.
 _NAME_EVERY_M, _NAME_RUN_M = 900.0, 40.0
+#: A line this near to the border of a grid runs along it, metres.
+_BESIDE_M = 12.0
+#: Where along such a line its name may stand, the best first, as shares of its length.
+_PLACES = (0.5, 0.35, 0.65, 0.2, 0.8)
 _BARS_M = (20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
@@ -73,8 +80,8 @@ class Drawing:
     names: tuple[Name, ...]
     bar: float
     bar_m: int
-    width: float = WIDTH
-    height: float = HEIGHT
+    width: float
+    height: float
 
 
 class Sheet:
@@ -114,16 +121,18 @@ class Sheet:
     def _layers(self) -> dict[str, Geometries]:
         return {"grids": self.grids, "lines": self.lines, "water": self.water, "buildings": self.buildings}
 
-    def around(self, row: int) -> Drawing:
-        """The map of one grid: the grid, its neighbours, and what lies around."""
-        return self._draw(_window(shapely.bounds(self.grids[row]), _MARGIN), row)
+    def around(self, row: int, size: tuple[float, float] = (WIDTH, HEIGHT)) -> Drawing:
+        """The map of one grid: the grid, its neighbours, and what lies around; `size` is its width and height."""
+        return self._draw(_window(shapely.bounds(self.grids[row]), _MARGIN, size), row, size)
 
     def overview(self) -> Drawing:
         """The map of all grids."""
-        return self._draw(_window(shapely.total_bounds(self.grids), 0.03), None)
+        size = WIDTH, HEIGHT
+        return self._draw(_window(shapely.total_bounds(self.grids), 0.03, size), None, size)
 
-    def _draw(self, window: tuple[float, float, float, float], row: int | None) -> Drawing:
-        scale = WIDTH / (window[2] - window[0])
+    def _draw(self, window: tuple[float, float, float, float], row: int | None, size: tuple[float, float]) -> Drawing:
+        width, height = size
+        scale = width / (window[2] - window[0])
 
         def place(xy: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.column_stack(((xy[:, 0] - window[0]) * scale, (window[3] - xy[:, 1]) * scale))
@@ -135,27 +144,34 @@ class Sheet:
             return rows[there], clipped[there]
 
         grid_rows, pieces = seen("grids")
-        page = _Page()
+        page = _Page(size)
         chosen = None if row is None else self._shape(row, self.grids[row], place, page, TITLE_SIZE)
+        line_rows, parts = seen("lines")
+        classes, called = self.classes[line_rows], self.line_names[line_rows]
+        names: tuple[Name, ...] = ()
+        if row is not None:
+            # The names of what bounds the grid come first, where they run along it.
+            near = shapely.buffer(shapely.boundary(self.grids[row]), _BESIDE_M)
+            along = line_names(shapely.intersection(parts, near), called, classes, _PLACES, walls=True)
+            names = _place_names(along, page, place, scale)
         shapes = tuple(
             self._shape(r, piece, place, page, NAME_SIZE)
             for r, piece in zip(grid_rows, pieces, strict=True)
             if r != row
         )
-        line_rows, parts = seen("lines")
-        classes = self.classes[line_rows]
-        named = line_names(parts, self.line_names[line_rows], classes)
         buildings = path(seen("buildings")[1], place) if row is not None else ""
-        bar_m = max((b for b in _BARS_M if b * scale <= WIDTH / 4), default=_BARS_M[0])
+        bar_m = max((b for b in _BARS_M if b * scale <= width / 4), default=_BARS_M[0])
         return Drawing(
             shapes=shapes,
             chosen=chosen,
             water=path(seen("water")[1], place),
             buildings=buildings,
             lines=tuple((c, path(parts[classes == c], place)) for c in BARRIER_CLASSES[::-1] if (classes == c).any()),
-            names=_place_names(named, page, place, scale),
+            names=_place_names(line_names(parts, called, classes), page, place, scale, names),
             bar=bar_m * scale,
             bar_m=bar_m,
+            width=width,
+            height=height,
         )
 
     def _shape(self, row: int, piece: Any, place: Any, page: _Page, size: float) -> Shape:
@@ -165,7 +181,9 @@ class Sheet:
         room = 2.4 * float(side[0] - at[0])
         label = self.names[row]
         # The chosen grid bears its name in any case, others what they have room for.
-        if not page.take(x0, y0, _wide(label, size), size, room) and size == NAME_SIZE:
+        if size == TITLE_SIZE:
+            page.take(x0, y0, _wide(label, size) + size, size)
+        elif not page.take(x0, y0, _wide(label, size), size, room):
             label = self.tails[row]
             if not page.take(x0, y0, _wide(label, size), size, room):
                 label = ""
@@ -182,15 +200,32 @@ def _metres(frame: gpd.GeoDataFrame, metric: Any) -> Geometries:
     return np.asarray(crs.project(shapely.force_2d(shapes), crs.WGS84, metric), dtype=object)
 
 
-def _window(bounds: Any, margin: float) -> tuple[float, float, float, float]:
+def _window(bounds: Any, margin: float, size: tuple[float, float]) -> tuple[float, float, float, float]:
     """The ground shown: `bounds` with a margin, widened to the shape of the drawing."""
+    shape = size[0] / size[1]
     x0, y0, x1, y1 = (float(v) for v in bounds)
     width = max(x1 - x0, 1.0) * (1 + 2 * margin)
     height = max(y1 - y0, 1.0) * (1 + 2 * margin)
-    width = max(width, height * WIDTH / HEIGHT, _LEAST_M)
-    height = width * HEIGHT / WIDTH
+    width = max(width, height * shape, _LEAST_M)
+    height = width / shape
     cx, cy = (x0 + x1) / 2, (y0 + y1) / 2
     return cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2
+
+
+def tails(grids: gpd.GeoDataFrame) -> list[str]:
+    """The end of each code: without the parent's code, four characters at most.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> tails(gpd.GeoDataFrame({"code": ["11010801407", "X-3"], "parent": ["110108014", None]}))
+    ['07', 'X-3']
+    """
+    out = []
+    for code, parent in zip(grids["code"], grids["parent"], strict=True):
+        own = code[len(parent) :] if isinstance(parent, str) and code.startswith(parent) else code
+        out.append((own or code)[-4:])
+    return out
 
 
 def path(shapes: Geometries, place: Any) -> str:
@@ -222,14 +257,17 @@ def label_places(shapes: Geometries) -> NDArray[np.float64]:
     return out
 
 
-def line_names(lines: Geometries, names: Any, classes: Any) -> pd.DataFrame:
+def line_names(
+    lines: Geometries, names: Any, classes: Any, places: Sequence[float] = (0.5,), walls: bool = False
+) -> pd.DataFrame:
     """Where to write the names of lines: columns name, class, x, y, angle, length_m (of the line that bears it).
 
     Lines of one name and class are joined; a long line bears its name every 900 m. `angle` is in degrees, counter-
-    clockwise from east, between -90 and 90.
+    clockwise from east, between -90 and 90. Each of the `places` along a line gives a row, in their order.
+    Walls bear their names only where `walls` says so.
     """
     frame = pd.DataFrame({"name": names, "class": classes, "at": range(len(lines))})
-    frame = frame[frame["name"].notna() & (frame["class"] != "wall")]
+    frame = frame[frame["name"].notna() & (walls | (frame["class"] != "wall"))]
     rows: list[dict[str, Any]] = []
     for (name, kind), group in frame.groupby(["name", "class"], sort=True):
         pieces = shapely.get_parts(lines[group["at"].to_numpy()])
@@ -237,23 +275,32 @@ def line_names(lines: Geometries, names: Any, classes: Any) -> pd.DataFrame:
         if len(pieces) == 0:
             continue
         for part in shapely.get_parts(shapely.line_merge(shapely.multilinestrings(list(pieces)))):
-            rows += [{"name": name, "class": kind, **spot} for spot in _spots(part)]
-    found = pd.DataFrame(rows, columns=["name", "class", "x", "y", "angle", "length_m"])
-    return found.sort_values(["length_m", "name", "x", "y"], ascending=[False, True, True, True], ignore_index=True)
+            rows += [{"name": name, "class": kind, **spot} for spot in _spots(part, places)]
+    found = pd.DataFrame(rows, columns=["name", "class", "rank", "x", "y", "angle", "length_m"])
+    order = ["length_m", "name", "rank", "x", "y"]
+    found = found.sort_values(order, ascending=[False, True, True, True, True], ignore_index=True)
+    return found.drop(columns="rank")
 
 
-def _spots(line: Any) -> list[dict[str, float]]:
+def _spots(line: Any, places: Sequence[float]) -> list[dict[str, float]]:
     length = float(shapely.length(line))
     count = max(1, round(length / _NAME_EVERY_M))
-    middles = (np.arange(count) + 0.5) * length / count
-    along = np.concatenate((middles - _NAME_RUN_M, middles, middles + _NAME_RUN_M)).clip(0)
-    around = shapely.get_coordinates(shapely.line_interpolate_point(line, along)).reshape(3, count, 2)
+    rank, part = np.divmod(np.arange(count * len(places)), count)
+    spots = (part + np.asarray(places)[rank]) * length / count
+    along = np.concatenate((spots - _NAME_RUN_M, spots, spots + _NAME_RUN_M)).clip(0)
+    around = shapely.get_coordinates(shapely.line_interpolate_point(line, along)).reshape(3, len(spots), 2)
     step = around[2] - around[0]
     angle = np.degrees(np.arctan2(step[:, 1], step[:, 0]))
     angle = (angle + 90) % 180 - 90
     return [
-        {"x": float(p[0]), "y": float(p[1]), "angle": round(float(a), 1), "length_m": round(length / count, 1)}
-        for p, a in zip(around[1], angle, strict=True)
+        {
+            "rank": int(r),
+            "x": float(p[0]),
+            "y": float(p[1]),
+            "angle": round(float(a), 1),
+            "length_m": round(length / count, 1),
+        }
+        for r, p, a in zip(rank, around[1], angle, strict=True)
     ]
 
 
@@ -272,14 +319,15 @@ def turned(text: str, angle: float) -> tuple[float, bool]:
 class _Page:
     """Where something stands on a drawing already: boxes that keep clear of each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: tuple[float, float]) -> None:
+        self.width, self.height = size
         # The corners of the scale bar and of the north arrow.
-        self.boxes = [(0.0, HEIGHT - 40, 150.0, HEIGHT), (WIDTH - 44, 0.0, WIDTH, 56.0)]
+        self.boxes = [(0.0, self.height - 40, 150.0, self.height), (self.width - 44, 0.0, self.width, 56.0)]
 
     def take(self, x: float, y: float, wide: float, high: float, room: float = np.inf) -> bool:
         """Take the box around x, y if it is free, on the page and no wider than `room`."""
         box = (x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)
-        if wide > room or box[0] < 2 or box[1] < 2 or box[2] > WIDTH - 2 or box[3] > HEIGHT - 2:
+        if wide > room or box[0] < 2 or box[1] < 2 or box[2] > self.width - 2 or box[3] > self.height - 2:
             return False
         if any(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in self.boxes):
             return False
@@ -292,13 +340,18 @@ def _wide(text: str, size: float) -> float:
     return size * sum(1.0 if HAN.match(c) else 0.62 for c in text)
 
 
-def _place_names(named: pd.DataFrame, page: _Page, place: Any, scale: float) -> tuple[Name, ...]:
-    """Names that fit on their lines and keep clear of all else, the longest lines first, no name twice near by."""
-    kept: list[Name] = []
+def _place_names(
+    named: pd.DataFrame, page: _Page, place: Any, scale: float, before: tuple[Name, ...] = ()
+) -> tuple[Name, ...]:
+    """Names that fit on their lines and keep clear of all else, the longest lines first, no name twice near by.
+
+    Those that were placed `before` come first.
+    """
+    kept = list(before)
     for row in named.itertuples():
         long = _wide(row.name, NAME_SIZE * 1.1)
         x, y = place(np.array([[row.x, row.y]]))[0]
-        near = any(k.text == row.name and np.hypot(x - k.x, y - k.y) < WIDTH / 2 for k in kept)
+        near = any(k.text == row.name and np.hypot(x - k.x, y - k.y) < page.width / 2 for k in kept)
         if near or row.length_m * scale < 1.1 * long:
             continue
         angle, upright = turned(row.name, row.angle)
