@@ -25,7 +25,7 @@ PAGE = PAGES["operating"]
 FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 #: Where a command of the shell ends.
 ENDS = {"&&", "||", ";", "|", "&", "{", "}"}
-(CRON,) = fenced(PAGE, "cron")
+CRON = "\n".join(fenced(PAGE, "cron"))
 
 
 def jobs() -> list[tuple[list[str], str, str]]:
@@ -102,9 +102,11 @@ def test_the_unit_serves_as_an_ordinary_user_and_keeps_secrets_out() -> None:
 
 
 def test_the_proxy_leads_to_the_port_of_the_unit() -> None:
-    (nginx,) = fenced(PAGE, "nginx")
+    nginx, folder = fenced(PAGE, "nginx")
     (unit,) = fenced(PAGE, "ini")
-    assert nginx.count("{") == nginx.count("}")
+    for block in (nginx, folder):
+        assert block.count("{") == block.count("}")
+    assert "proxy_pass" not in folder
     ports = set(re.findall(r"proxy_pass http://127\.0\.0\.1:(\d+);", nginx))
     assert ports == set(re.findall(r"--port (\d+)", unit))
     where = re.search(r"location = /where \{(.*?)\}", nginx, re.S)
