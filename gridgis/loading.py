@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from gridgis.chinese import in_both
 from gridgis.errors import NotFoundError, SchemaError
 from gridgis.files.apart import Apart, none_rejected, read_apart, rejected
 from gridgis.files.track_streams import stream_tracks
@@ -143,34 +141,31 @@ def _keys_once(read: Sequence[Apart], files: Sequence[str], spec: Table) -> list
         return list(read)
     if doubled.all():
         check_key(every, key, ", ".join(files), spec.within)
-    kept = []
-    for number, (found, file) in enumerate(zip(read, files, strict=True)):
-        bad = doubled.loc[number].to_numpy()
-        kept.append(found._replace(frame=found.frame[~bad], rejects=_with(found, bad, file, key)))
-    return kept
+    error = SchemaError(f"the {key} stands in another file too")
+    return [
+        _set_aside(found, file, [(doubled.loc[number].to_numpy(), error)])
+        for number, (found, file) in enumerate(zip(read, files, strict=True))
+    ]
 
 
 def _in_own_words(found: Apart, spec: str, words: Mapping[str, Mapping[str, str]]) -> Apart:
     """The words of a file as the codes of the organisation's dictionaries; rows with others are set aside."""
     frame, unknown = as_codes(found.frame, words, spec)
-    if not unknown:
-        return found._replace(frame=frame)
-    bad = np.logical_or.reduce([rows for rows, _ in unknown])
-    if bad.all():
+    if unknown and np.logical_or.reduce([rows for rows, _ in unknown]).all():
         raise unknown[0][1]
-    listed, told = [found.rejects], np.zeros(len(bad), dtype=bool)
-    for rows, error in unknown:
-        fresh = rows & ~told  # a row is listed once
+    kept = _set_aside(found, spec, unknown)  # a row that is listed is as the file has it
+    return kept._replace(frame=frame.loc[kept.frame.index])
+
+
+def _set_aside(found: Apart, spec: str, wrong: Sequence[tuple[np.ndarray, SchemaError]]) -> Apart:
+    """A file without the rows that are wrong, each of which is listed once, with the first that is wrong with it."""
+    bad = np.zeros(len(found.frame), dtype=bool)
+    listed = [found.rejects]
+    for rows, error in wrong:
+        fresh = rows & ~bad
         listed.append(rejected(found.frame[fresh], found.numbers[fresh], spec, error))
-        told |= rows
+        bad |= rows
+    if not bad.any():
+        return found
     rejects = pd.concat([part for part in listed if len(part)], ignore_index=True)
-    return Apart(frame[~bad], found.named, found.numbers[~bad], rejects)
-
-
-def _with(found: Apart, bad: Any, spec: str, key: str) -> pd.DataFrame:
-    rows = found.frame[bad]
-    plain = pd.DataFrame(rows.drop(columns=rows.geometry.name) if isinstance(rows, gpd.GeoDataFrame) else rows)
-    reason = in_both(SchemaError(f"the {key} stands in another file too"))
-    own = pd.DataFrame({"file": spec, "row": found.numbers[bad], "reason": reason}, index=plain.index)
-    fresh = pd.concat([own, plain.astype(object)], axis=1)
-    return fresh if found.rejects.empty else pd.concat([found.rejects, fresh], ignore_index=True)
+    return Apart(found.frame[~bad], found.named, found.numbers[~bad], rejects)

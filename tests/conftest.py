@@ -63,6 +63,16 @@ def postgres() -> Iterator[Server]:
 
 
 @pytest.fixture(params=["file", "postgis"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a store may be: a file, or a database of PostgreSQL."""
+    if request.param == "file":
+        yield str(tmp_path / "place.gpkg")
+        return
+    with request.getfixturevalue("postgres").database() as address:
+        yield address
+
+
+@pytest.fixture(params=["file", "postgis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """An empty store: in a file, and in a database."""
     from gridgis.store import open_store

@@ -56,16 +56,6 @@ def tracks(*ago: int) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-@pytest.fixture(params=["file", "postgis"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A place for a store: a file, and a database."""
-    if request.param == "file":
-        yield str(tmp_path / "place.gpkg")
-        return
-    with request.getfixturevalue("postgres").database() as address:
-        yield address
-
-
 def project(folder: Path, where: str, *ago: int) -> Project:
     """A small place with a building and tracks of some days ago."""
     yard = gpd.GeoDataFrame({"code": ["b1"]}, geometry=[shapely.box(114.602, 30.202, 114.603, 30.2035)], crs=4326)

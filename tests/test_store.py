@@ -42,16 +42,6 @@ DAY = pd.Timestamp("2026-03-02")
 TIME = pd.Timestamp("2026-03-02T00:30:00.123Z")
 
 
-@pytest.fixture(params=["file", "postgis"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where a store may be: a file, or a database of PostgreSQL."""
-    if request.param == "file":
-        yield str(tmp_path / "place.gpkg")
-        return
-    with request.getfixturevalue("postgres").database() as address:
-        yield address
-
-
 @pytest.fixture
 def file(tmp_path: Path) -> Iterator[Store]:
     """A store in a file, for what concerns files alone."""

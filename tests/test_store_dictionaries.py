@@ -128,6 +128,31 @@ def test_words_are_kept_as_codes_and_others_are_set_aside(store: Store, words: s
     assert store.tables()["matter"] == 4
 
 
+def test_a_row_of_several_files_and_a_word_of_none(store: Store, words: str, tmp_path: Path) -> None:
+    """Rows that are set aside for one reason do not shift those that are set aside for another."""
+    one = text(tmp_path, "code,category\n1,fire\n2,flood\n3,refuse\n", "one.csv")
+    other = text(tmp_path, "code,category\n1,fire\n4,消防\n5,flood\n", "other.csv")
+    done = load_files(store, "matters", [one, other], by="clerk")
+    assert done.counts == (2, 0, 0)
+    assert store.load("matter")["code"].tolist() == ["3", "4"]
+    reasons = done.rejects["reason"].str.split(" / ").str[1].str.split(";").str[0]
+    assert list(zip(done.rejects["file"], done.rejects["row"], reasons, strict=True)) == [
+        (one, 1, "the code stands in another file too."),
+        (one, 2, "the column 'category' has words that the dictionary does not list"),
+        (other, 1, "the code stands in another file too."),
+        (other, 3, "the column 'category' has words that the dictionary does not list"),
+    ]
+
+
+def test_a_row_that_is_set_aside_is_listed_as_the_file_has_it(store: Store, tmp_path: Path) -> None:
+    listed = "dictionary,code,name_zh\nboard.kind,grid,网格牌\nboard.place,crossing,主要路口\n"
+    load_files(store, "dictionary", [text(tmp_path, listed, "words.csv")], by="clerk")
+    path = text(tmp_path, "code,kind,place\nB1,网格牌,主要路口\nB2,门牌,主要路口\n", "boards.csv")
+    done = load_files(store, "boards", [path], by="clerk")
+    assert store.load("board")[["code", "kind", "place"]].to_numpy().tolist() == [["B1", "grid", "crossing"]]
+    assert done.rejects[["code", "kind", "place"]].to_numpy().tolist() == [["B2", "门牌", "主要路口"]]
+
+
 def test_a_column_without_a_dictionary_takes_any_word(store: Store, words: str, tmp_path: Path) -> None:
     path = text(tmp_path, "code,kind,place\nB1,whatever,crossing\n", "boards.csv")
     assert load_files(store, "boards", [path], by="clerk").counts == (1, 0, 0)

@@ -31,6 +31,11 @@ def login() -> str:
         return str(os.getuid()) if hasattr(os, "getuid") else "?"
 
 
+def named(row: Mapping[str, Any], key: Iterable[str]) -> str:
+    """How the log names a row that these columns tell from others."""
+    return "/".join(str(row[name]) for name in key)
+
+
 def note(
     connection: Connection,
     by: str,

@@ -25,8 +25,7 @@ def dictionaries_of(table: str) -> dict[str, str]:
     >>> dictionaries_of("matter")
     {'category': 'matter.category'}
     """
-    parts = ((name, *name.split(".")) for name in DICTIONARIES)
-    return {column: name for name, of, column in parts if of == table}
+    return {column: name for found, column, name in governed() if found.name == table}
 
 
 def words_of(store: Store, table: str) -> dict[str, dict[str, str]]:
@@ -42,6 +41,8 @@ def words_of(store: Store, table: str) -> dict[str, dict[str, str]]:
     """
     kept = DICTIONARY.c
     columns = dictionaries_of(table)
+    if not columns:
+        return {}
     query = select(kept.dictionary, kept.code, kept.name_zh, kept.name_en)
     query = query.where(kept.dictionary.in_(columns.values())).order_by(kept.position.nulls_last(), kept.row)
     rows = store.ask(lambda connection: connection.execute(query).all())

@@ -165,8 +165,7 @@ class _Into:
             for row in map(dict, connection.execute(query).mappings()):
                 new = named.over(row, part[row["row"]])
                 differs = [name for name in new if plain(row[name]) != plain(new[name])]
-                known = "/".join(str(row[name]) for name in self.key or ("row",))
-                noted.append((known, _said(row, differs), _said(new, differs)))
+                noted.append((audit.named(row, self.key or ("row",)), _said(row, differs), _said(new, differs)))
                 written.append({"at_row": row["row"], **new})
             if written:
                 statement = update(self.table).where(self.table.c.row == bindparam("at_row"))

@@ -93,10 +93,7 @@ class _Coming(ABC):
     def _gone(self, there: Mapping[str, Sequence[Any]], at: int) -> audit.Change:
         self.removed += 1
         row = {name: there[name][at] for name in self.columns}
-        return self._named(row), self._values(row), None
-
-    def _named(self, row: _Row) -> str:
-        return "/".join(str(row[part]) for part in self.key)
+        return audit.named(row, self.key), self._values(row), None
 
     def _values(self, row: _Row) -> dict[str, Any]:
         """The values that count, as JSON says them; without those that are missing."""
@@ -127,7 +124,7 @@ class _ByKey(_Coming):
             differs = [name for name in self.counted if old.get(name) != new.get(name)]
             if differs:
                 old, new = ({name: said.get(name) for name in differs} for said in (old, new))
-                changes.append((self._named(after[at]), old, new))
+                changes.append((audit.named(after[at], self.key), old, new))
         self.changed += len(changes)
         return changes, gone
 
